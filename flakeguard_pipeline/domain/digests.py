@@ -1,0 +1,23 @@
+"""Stable text ids: short digests over the parts that make an identity."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+ID_HEX_DIGITS = 32
+"""128 bits: the chance of a collision among 10^9 ids is below 10^-20."""
+
+
+def stable_id(parts: Sequence[str | int]) -> str:
+    """Return a 32-digit lower-case hexadecimal digest of `parts`.
+
+    The parts are framed as JSON, so that ('a', 'bc') and ('ab', 'c') differ; lone surrogates are kept apart
+    from every valid text.
+    """
+    framed = json.dumps(list(parts), ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(framed.encode("ascii")).hexdigest()[:ID_HEX_DIGITS]
+
+
+def bytes_digest(data: bytes) -> str:
+    """Return the full SHA-256 of `data` in hexadecimal: the name of an object in the landing zone."""
+    return hashlib.sha256(data).hexdigest()

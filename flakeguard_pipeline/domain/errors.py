@@ -1,0 +1,49 @@
+"""Every error that FlakeGuard raises on purpose.
+
+    FlakeGuardError
+    ├── UsageError            the command or its configuration is wrong: exit status 2
+    │   └── ConfigurationError
+    └── OperationError        the work could not be done: exit status 1
+        ├── WarehouseError
+        │   └── WarehouseLocked
+        ├── LandingError
+        └── DataCheckFailed
+
+Each message says what is wrong, where, and what to do; the command line prints it as one line.
+"""
+
+
+class FlakeGuardError(Exception):
+    """Base of all errors whose message is meant for the person at the keyboard."""
+
+    exit_status = 1
+
+
+class UsageError(FlakeGuardError):
+    """The command line asks for something that cannot be meant."""
+
+    exit_status = 2
+
+
+class ConfigurationError(UsageError):
+    """A configuration file or variable is damaged or contradicts itself."""
+
+
+class OperationError(FlakeGuardError):
+    """The request was sound, but the work could not be done."""
+
+
+class WarehouseError(OperationError):
+    """The warehouse cannot be opened, read or written."""
+
+
+class WarehouseLocked(WarehouseError):
+    """Another process holds the embedded warehouse's file."""
+
+
+class LandingError(OperationError):
+    """The landing zone cannot be read or written."""
+
+
+class DataCheckFailed(OperationError):
+    """Loaded data break an expectation that decisions rest on."""
