@@ -1,0 +1,1 @@
+"""Decisions to the files that CI reads."""

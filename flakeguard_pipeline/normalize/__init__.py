@@ -1,0 +1,1 @@
+"""Test executions to typed frames: identity, variants, redaction, signatures. No database."""

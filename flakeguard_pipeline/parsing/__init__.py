@@ -1,0 +1,1 @@
+"""Report bytes to test executions and issues. No files, no clock."""

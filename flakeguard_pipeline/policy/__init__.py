@@ -1,0 +1,1 @@
+"""Scores to decisions: the rules, the state machine and its history. No IO."""

@@ -1,0 +1,1 @@
+"""A believable CI history from a seed, for demonstrations and for tests that know the truth."""

@@ -1,0 +1,95 @@
+"""The dbt models as assets, between the tables that Python writes.
+
+Two definitions, because the roll-ups feed the statistics and the marts show what these say.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+
+from assets.dbt_project import DBT_EXECUTABLE, project_digest, target_path, variables
+from assets.groups import CORE, FLAKINESS, OWNERS, WAREHOUSE_POOL
+from assets.resources import Workspace, WorkspaceResource
+from flakeguard_pipeline.bundled import bundled
+from flakeguard_pipeline.warehouse import builds, load
+from flakeguard_pipeline.warehouse.migrate import upgrade
+
+ROLLUPS = "staging intermediate marts.test_execution"
+MARTS = "marts.test_health marts.quarantine marts.quarantine_event"
+
+GROUP_OF_FOLDER = {"staging": CORE, "intermediate": FLAKINESS}
+
+
+class Translator(DagsterDbtTranslator):
+    """Names groups and owners; keys are `<schema>/<model>`, which is dbt's own default here."""
+
+    def __init__(self) -> None:
+        super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=True))
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        """Return the group that a model names, else its folder's."""
+        return super().get_group_name(dbt_resource_props) or GROUP_OF_FOLDER.get(dbt_resource_props["fqn"][1])
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        """Return who looks after a model."""
+        return OWNERS
+
+
+def dbt_resource() -> DbtCliResource:
+    """Return dbt's command on the bundled project."""
+    project = str(bundled("dbt"))
+    return DbtCliResource(project_dir=project, profiles_dir=project, dbt_executable=DBT_EXECUTABLE)
+
+
+def build_dbt_assets(manifest: Path) -> list[dg.AssetsDefinition]:
+    """Return the dbt assets of a parsed project."""
+
+    @dbt_assets(
+        manifest=manifest,
+        select=ROLLUPS,
+        name="dbt_rollups",
+        pool=WAREHOUSE_POOL,
+        dagster_dbt_translator=Translator(),
+    )
+    def dbt_rollups(
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, workspace: WorkspaceResource
+    ) -> Iterator[Any]:
+        """Build the roll-ups, and remember from which state of `core`."""
+        place = workspace.open()
+        upgrade(place.warehouse)
+        with place.warehouse.connect() as connection:
+            version = load.core_version(connection)
+        yield from _build(context, dbt, place)
+        if not context.is_subset:
+            digest = project_digest(place.settings)
+            with place.warehouse.connect() as connection:
+                builds.record_build(connection, "rollups", project_digest=digest, core_version=version)
+
+    @dbt_assets(
+        manifest=manifest,
+        select=MARTS,
+        name="dbt_marts",
+        pool=WAREHOUSE_POOL,
+        dagster_dbt_translator=Translator(),
+    )
+    def dbt_marts(
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, workspace: WorkspaceResource
+    ) -> Iterator[Any]:
+        """Build the marts that show scores and decisions; as views, they follow these without a rebuild."""
+        place = workspace.open()
+        yield from _build(context, dbt, place)
+        if not context.is_subset:
+            digest = project_digest(place.settings)
+            with place.warehouse.connect() as connection:
+                builds.record_build(connection, "marts", project_digest=digest, core_version="")
+
+    return [dbt_rollups, dbt_marts]
+
+
+def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource, place: Workspace) -> Iterator[Any]:
+    place.progress.stage("build", None)
+    arguments = ["build", "--vars", variables(place.settings, place.warehouse.path)]
+    yield from dbt.cli(arguments, context=context, target_path=target_path(place.settings)).stream()

@@ -1,0 +1,100 @@
+"""The persistent Dagster instance that `flakeguard run` and `flakeguard ui` share: its folder and its dagster.yaml."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+
+from assets.groups import WAREHOUSE_POOL
+from flakeguard_pipeline.domain.errors import OperationError
+
+LAUNCHED_BY = "flakeguard/launched_by"
+"""Tag of the runs that `flakeguard run` executes itself."""
+
+COMMAND = "flakeguard run"
+
+DAGSTER_YAML = """\
+# Written by FlakeGuard where there was none; yours to change.
+telemetry:
+  enabled: false
+
+concurrency:
+  pools:
+    granularity: op
+    # DuckDB lets one process at a time into the warehouse's file: the pool `warehouse` has one place.
+    default_limit: 1
+
+run_retries:
+  enabled: true
+  max_retries: 0   # jobs ask for theirs by tag
+
+run_monitoring:
+  enabled: true
+  free_slots_after_run_end_seconds: 60
+
+retention:
+  schedule:
+    purge_after_days: 90
+  sensor:
+    purge_after_days:
+      skipped: 7
+      failure: 30
+      success: 90
+"""
+
+
+def prepare_home(home: Path) -> Path:
+    """Make the instance's folder with a dagster.yaml; return its absolute path.
+
+    Raises:
+        OperationError: the folder cannot be made.
+    """
+    absolute = home.absolute()
+    try:
+        absolute.mkdir(parents=True, exist_ok=True)
+        config = absolute / "dagster.yaml"
+        if not config.exists():
+            partial = config.with_name(".dagster.yaml.partial")
+            partial.write_text(DAGSTER_YAML, encoding="utf-8")
+            partial.replace(config)
+    except OSError as error:
+        raise OperationError(f"cannot make the folder {absolute} for Dagster: {error.strerror}") from error
+    return absolute
+
+
+@contextlib.contextmanager
+def exclusive(home: Path) -> Iterator[dg.DagsterInstance]:
+    """Open the instance for `flakeguard run`, one at a time; clean up after runs that were killed.
+
+    Raises:
+        OperationError: another `flakeguard run` is at work on the same instance.
+    """
+    absolute = prepare_home(home)
+    with (absolute / "run.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OperationError(
+                f"another `{COMMAND}` is at work in {absolute.parent}; wait until it has finished, or end it"
+            ) from error
+        # Dagster finds its instance by this variable, also in what a run starts.
+        os.environ["DAGSTER_HOME"] = str(absolute)
+        with dg.DagsterInstance.from_config(str(absolute)) as instance:
+            _bury_killed_runs(instance)
+            yield instance
+
+
+def _bury_killed_runs(instance: dg.DagsterInstance) -> None:
+    """Mark runs of killed `flakeguard run`s as failed and free their places in pools.
+
+    We hold the lock, so whatever such a run seems to be doing, its process is gone.
+    """
+    unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.NOT_STARTED]
+    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished, tags={LAUNCHED_BY: COMMAND})):
+        instance.report_run_failed(run, f"`{COMMAND}` was killed; running it again completes the work")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    if instance.event_log_storage.supports_global_concurrency_limits:
+        instance.event_log_storage.initialize_concurrency_limit_to_default(WAREHOUSE_POOL)

@@ -1,0 +1,145 @@
+"""The main job in one process: the same assets as in the UI, on the same instance, and only those that are due.
+
+Belongs here: what is due, and running it. Does not belong here: what a person is told (cli/run.py).
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from assets.dbt_project import project_digest
+from assets.instance import COMMAND, LAUNCHED_BY, exclusive
+from assets.partitions import clamped_range, range_tags
+from assets.resources import ClockResource, Workspace, WorkspaceResource, tell
+from flakeguard_pipeline.domain.errors import DataCheckFailed, OperationError
+from flakeguard_pipeline.ingest.landing import find_pending
+from flakeguard_pipeline.ingest.loading import attempts_to_load, days_of, unattributed_is_stale
+from flakeguard_pipeline.progress import Progress
+from flakeguard_pipeline.warehouse import builds, load
+from flakeguard_pipeline.warehouse.migrate import upgrade
+
+EXECUTION_SUITE = "core.test_execution"
+"""Name of the suite of expectations (quality/execution_suite.py), here so that an idle run need not import it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """What the main job did: metadata by asset (`core/test_execution`, ...), and what failed without stopping it."""
+
+    as_of: datetime
+    metadata: Mapping[str, Mapping[str, Any]]
+    faults: tuple[str, ...]
+    found_new: bool
+
+
+def run_main_job(resource: WorkspaceResource, *, as_of: datetime | None, progress: Progress) -> Launched:
+    """Ingest what is new, then roll up, score, decide and export.
+
+    Raises:
+        FlakeGuardError: a step failed; its message says what to do. What was done before it stays done.
+    """
+    tell(progress)
+    place = resource.open()
+    upgrade(place.warehouse)
+    with exclusive(place.settings.dagster_home) as instance:
+        runner = _Runner(instance, resource, as_of or datetime.now(UTC).replace(microsecond=0))
+        progress.stage("look", None)
+        days = _days_due(place)
+        if days:
+            runner.ingest(days)
+        with place.warehouse.connect() as connection:
+            version = load.core_version(connection)
+            checked = builds.is_checked(connection, EXECUTION_SUITE, version)
+            digest = project_digest(place.settings)
+            built = builds.is_built(connection, "rollups", project_digest=digest, core_version=version)
+            built = built and builds.is_built(connection, "marts", project_digest=digest, core_version="")
+        if not checked:
+            runner.check()
+        runner.score(with_dbt=not built)
+        return Launched(runner.as_of, runner.metadata, tuple(runner.faults), found_new=bool(days))
+
+
+def _days_due(place: Workspace) -> list[str]:
+    """Return the UTC days with something to land or to load; today's where only files without a run are new."""
+    pending = find_pending(place.source, place.zone, provider=place.settings.provider)
+    days = {each.day for each in pending if each.day}
+    days.update(days_of(attempts_to_load(place.settings, place.zone, place.warehouse)))
+    if not days and (
+        any(not each.day for each in pending)
+        or unattributed_is_stale(place.settings, place.zone, place.warehouse)
+    ):
+        days.add(datetime.now(UTC).date().isoformat())
+    return sorted(days)
+
+
+class _Runner:
+    """Runs selections of the assets in this process and gathers what they report."""
+
+    def __init__(self, instance: dg.DagsterInstance, resource: WorkspaceResource, as_of: datetime) -> None:
+        self.as_of = as_of
+        self.metadata: dict[str, dict[str, Any]] = {}
+        self.faults: list[str] = []
+        self._instance = instance
+        self._resources = {"workspace": resource, "clock": ClockResource(as_of=as_of.isoformat())}
+        self._whole: dg.Definitions | None = None
+
+    def ingest(self, days: list[str]) -> None:
+        """Land and load `days`, as one run over the range from the first to the last."""
+        self._execute(self._definitions(), "ingest", range_tags(clamped_range(days)))
+
+    def check(self) -> None:
+        """Run the blocking check, where a run was killed before it or it did not hold."""
+        self._execute(self._definitions(), "check", {})
+
+    def score(self, *, with_dbt: bool) -> None:
+        """Roll up (where the roll-ups are stale), score, decide and export."""
+        if with_dbt:
+            self._execute(self._definitions(), "score", {})
+            return
+        from assets.build import build_idle_defs
+
+        self._execute(build_idle_defs(self._resources), "score_idle", {})
+
+    def _definitions(self) -> dg.Definitions:
+        """Return the whole code location; built late, because it imports dbt."""
+        if self._whole is None:
+            from assets.build import build_defs
+
+            self._whole = build_defs(self._resources)
+        return self._whole
+
+    def _execute(self, definitions: dg.Definitions, job: str, tags: Mapping[str, str]) -> None:
+        result = definitions.resolve_job_def(job).execute_in_process(
+            instance=self._instance,
+            tags={LAUNCHED_BY: COMMAND, **tags},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=True,
+        )
+        for event in result.all_events:
+            if event.is_step_materialization:
+                materialization = event.step_materialization_data.materialization
+                name = "/".join(materialization.asset_key.path)
+                self.metadata[name] = {key: value.value for key, value in materialization.metadata.items()}
+        self._gather_checks(result.get_asset_check_evaluations())
+        if not result.success:
+            raise OperationError(f"run {result.run_id} failed; open the Dagster UI (flakeguard ui) to see where")
+
+    def _gather_checks(self, evaluations: Iterable[dg.AssetCheckEvaluation]) -> None:
+        for evaluation in evaluations:
+            if evaluation.passed:
+                continue
+            asset = "/".join(evaluation.asset_key.path)
+            if evaluation.blocking:
+                detail = "; ".join(
+                    f"{key}: {value.value}" for key, value in evaluation.metadata.items() if key == "findings"
+                )
+                raise DataCheckFailed(
+                    f"the data check {evaluation.check_name} on {asset} did not hold, so nothing was scored: {detail}"
+                )
+            if evaluation.severity is dg.AssetCheckSeverity.ERROR:
+                text = evaluation.metadata.get("faults")
+                self.faults.append(f"{asset}: {text.value if text else evaluation.check_name}")

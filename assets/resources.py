@@ -1,0 +1,98 @@
+"""Resources: thin shells that turn configuration into plain objects of the library.
+
+Belongs here: what differs between machines and tests. Does not belong here: work.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import dagster as dg
+
+from flakeguard_pipeline.domain.errors import ConfigurationError
+from flakeguard_pipeline.landing.zone import LandingZone
+from flakeguard_pipeline.progress import Progress, Silent
+from flakeguard_pipeline.providers.drop_folder import DropFolder
+from flakeguard_pipeline.settings import Settings, load_settings
+from flakeguard_pipeline.warehouse.connection import Warehouse
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The plain objects that every asset works with."""
+
+    settings: Settings
+    progress: Progress
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """The warehouse."""
+        return Warehouse(self.settings.warehouse)
+
+    @cached_property
+    def zone(self) -> LandingZone:
+        """The landing zone."""
+        return LandingZone(self.settings.landing)
+
+    @property
+    def source(self) -> DropFolder:
+        """The source of artifacts.
+
+        Raises:
+            ConfigurationError: none is configured.
+        """
+        if self.settings.drop is None:
+            raise ConfigurationError(
+                "no drop folder is configured; set `drop` in flakeguard.yml, or FLAKEGUARD_DROP, or use --drop"
+            )
+        return DropFolder(self.settings.drop)
+
+
+class WorkspaceResource(dg.ConfigurableResource[Workspace]):
+    """Where FlakeGuard reads and writes. Empty fields follow flakeguard.yml, the environment and the defaults."""
+
+    config: str = ""
+    drop: str = ""
+    warehouse: str = ""
+    landing: str = ""
+    out: str = ""
+
+    def open(self) -> Workspace:
+        """Return the workspace that this configuration names."""
+        settings = load_settings(
+            Path(self.config) if self.config else None,
+            {"drop": self.drop, "warehouse": self.warehouse, "landing": self.landing, "out": self.out},
+        )
+        # Dagster's processes start in folders of their own: what the settings name must not depend on them.
+        drop = settings.drop.absolute() if settings.drop else None
+        return Workspace(replace(settings, drop=drop, out=settings.out.absolute()), _TELLER.progress)
+
+
+@dataclass
+class _Teller:
+    progress: Progress
+
+
+_TELLER = _Teller(Silent())
+"""Who is told how far the work is: nobody in the UI, the terminal under `flakeguard run`."""
+
+
+def tell(progress: Progress) -> None:
+    """Tell `progress` how far the work of this process is, from now on."""
+    _TELLER.progress = progress
+
+
+class ClockResource(dg.ConfigurableResource[None]):
+    """The moment that a run knows the world at. Empty: the moment at which the run was created."""
+
+    as_of: str = ""
+
+    def read(self, context: dg.AssetExecutionContext) -> datetime:
+        """Return the run's `as_of`, the same in every step of a run."""
+        if self.as_of:
+            return datetime.fromisoformat(self.as_of).astimezone(UTC)
+        record = context.instance.get_run_record_by_id(context.run_id)
+        if record is None:
+            raise dg.Failure(f"run {context.run_id} is not in the instance's storage; set clock.as_of")
+        return record.create_timestamp.astimezone(UTC).replace(microsecond=0)

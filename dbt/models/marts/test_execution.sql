@@ -1,0 +1,41 @@
+with test_execution as (
+    select * from {{ ref('stg_test_execution') }}
+)
+
+select
+    org,
+    provider,
+    repository,
+    workflow,
+    run_id,
+    run_attempt,
+    job_id,
+    variant,
+    test_key,
+    test_id,
+    suite,
+    classname,
+    name,
+    file,
+    outcome,
+    retry_index,
+    is_rerun,
+    is_final,
+    started_at,
+    duration_us,
+    event,
+    pr_number,
+    head_sha,
+    branch,
+    is_default_branch,
+    failure_message,
+    failure_signature,
+    artifact_id,
+    run_url,
+    repository_id,
+    report_id,
+    ordinal,
+    code_version,
+    run_started_at,
+    known_at
+from test_execution

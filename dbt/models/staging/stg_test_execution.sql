@@ -1,0 +1,100 @@
+with source as (
+    select * from {{ source('core', 'test_execution') }}
+),
+
+run_attempt as (
+    select * from {{ ref('stg_run_attempt') }}
+),
+
+shared_variant as (
+    select * from {{ ref('int_shared_variant') }}
+),
+
+joined as (
+    select
+        source.org,
+        source.provider,
+        source.repository_id,
+        run_attempt.repository,
+        run_attempt.workflow,
+        source.run_id,
+        source.run_attempt,
+        source.job_id,
+        source.artifact as artifact_id,
+        source.report_id,
+        source.ordinal,
+        source.test_key,
+        source.suite,
+        source.classname,
+        source.name,
+        source.file,
+        source.outcome,
+        source.retry_index,
+        source.is_final,
+        source.started_at,
+        source.duration_us,
+        run_attempt.event,
+        run_attempt.pr_number,
+        run_attempt.head_sha,
+        run_attempt.branch,
+        run_attempt.is_default_branch,
+        run_attempt.code_version,
+        run_attempt.run_started_at,
+        run_attempt.known_at,
+        source.failure_message,
+        source.failure_signature,
+        run_attempt.run_url,
+        {{ labelled_variant('source.variant', 'run_attempt.workflow', 'shared_variant.test_key is not null') }}
+            as variant
+    from source
+    inner join run_attempt
+        on
+            source.org = run_attempt.org
+            and source.repository_id = run_attempt.repository_id
+            and source.run_id = run_attempt.run_id
+            and source.run_attempt = run_attempt.run_attempt
+    left join shared_variant
+        on
+            source.org = shared_variant.org
+            and source.repository_id = shared_variant.repository_id
+            and source.test_key = shared_variant.test_key
+            and source.variant = shared_variant.variant
+)
+
+select
+    org,
+    provider,
+    repository_id,
+    repository,
+    workflow,
+    run_id,
+    run_attempt,
+    job_id,
+    artifact_id,
+    report_id,
+    ordinal,
+    test_key,
+    test_key || '@' || variant as test_id,
+    variant,
+    suite,
+    classname,
+    name,
+    file,
+    outcome,
+    retry_index,
+    retry_index > 0 as is_rerun,
+    is_final,
+    started_at,
+    duration_us,
+    event,
+    pr_number,
+    head_sha,
+    branch,
+    is_default_branch,
+    code_version,
+    run_started_at,
+    known_at,
+    failure_message,
+    failure_signature,
+    run_url
+from joined

@@ -1,0 +1,49 @@
+"""Options that several commands share, and how their texts become values."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Timestamp(click.ParamType):
+    """A moment in ISO 8601; without a zone it is UTC."""
+
+    name = "timestamp"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return an aware datetime in UTC."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no moment; write it like 2026-03-01T12:00:00Z", param, ctx)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def workspace_options(command: Command) -> Command:
+    """Add --warehouse, --out and --config."""
+    for option in (
+        click.option(
+            "--config", type=click.Path(path_type=Path), metavar="FILE", help="Configuration. [default: flakeguard.yml]"
+        ),
+        click.option("--out", metavar="DIR", help="Where exports go. [default: .flakeguard/quarantine]"),
+        click.option(
+            "--warehouse", metavar="URL", help="The warehouse. [default: duckdb:///.flakeguard/warehouse.duckdb]"
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+as_of_option = click.option(
+    "--as-of",
+    type=Timestamp(),
+    metavar="TIMESTAMP",
+    help="The cut in knowledge: what became known later does not exist. [default: now]",
+)

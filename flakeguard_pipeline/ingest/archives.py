@@ -1,0 +1,90 @@
+"""The files of an artifact: as they are, or out of a zip archive, which is never trusted.
+
+Nothing is ever unpacked to disk, so a path that climbs out of an archive reaches nothing; it is refused all the
+same, because an archive that holds one was not made by an honest upload.
+"""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from flakeguard_pipeline.domain.model import ReasonCode
+from flakeguard_pipeline.parsing.junit import MAX_REPORT_BYTES
+
+MAX_ENTRIES = 200_000
+"""Entries in one archive: ten times the largest suite's files."""
+
+MAX_UNPACKED_BYTES = 16 << 30
+"""Sum of the sizes that an archive claims for its entries."""
+
+MAX_RATIO = 400
+"""Unpacked to packed size of one entry: repetitive logs reach 200, deflate's limit (a bomb) is 1,032."""
+
+RATIO_MATTERS_FROM_BYTES = 64 << 20
+"""Below this size even a bomb does no harm."""
+
+MAX_ZIP_DEPTH = 3
+"""Zips in zips: some uploaders pack twice; nobody packs four times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file of an archive, or the reason that it was refused."""
+
+    path: str
+    data: bytes
+    refusal: ReasonCode | None = None
+    detail: str = ""
+    size_bytes: int = 0
+
+
+def members(stream: BinaryIO, name: str, depth: int = 1) -> Iterator[Member]:
+    """Yield the files of a zip archive in bytewise order of their paths; refusals are members, too."""
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            entries = sorted((entry for entry in archive.infolist() if not entry.is_dir()), key=lambda e: e.filename)
+            total = sum(entry.file_size for entry in entries)
+            if len(entries) > MAX_ENTRIES or total > MAX_UNPACKED_BYTES:
+                yield Member(name, b"", ReasonCode.ZIP_BOMB, f"{len(entries)} entries of {total} bytes in all")
+                return
+            for entry in entries:
+                yield from _entry(archive, entry, depth)
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError) as error:
+        yield Member(name, b"", ReasonCode.NOT_A_ZIP, str(error))
+
+
+def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, depth: int) -> Iterator[Member]:
+    path = entry.filename.replace("\\", "/")
+    refusal, detail = _refuse(entry, path)
+    if refusal:
+        yield Member(path, b"", refusal, detail, entry.file_size)
+        return
+    try:
+        with archive.open(entry) as stream:
+            data = stream.read(MAX_REPORT_BYTES + 1)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        yield Member(path, b"", ReasonCode.NOT_A_ZIP, f"entry is damaged: {error}", entry.file_size)
+        return
+    if path.lower().endswith(".zip") and depth < MAX_ZIP_DEPTH:
+        for member in members(io.BytesIO(data), path, depth + 1):
+            inner = f"{path}/{member.path}" if member.path != path else path
+            yield Member(inner, member.data, member.refusal, member.detail, member.size_bytes)
+        return
+    yield Member(path, data, None, "", len(data))
+
+
+def _refuse(entry: zipfile.ZipInfo, path: str) -> tuple[ReasonCode | None, str]:
+    if path.startswith("/") or ".." in PurePosixPath(path).parts or path[1:2] == ":":
+        return ReasonCode.UNSAFE_PATH, path
+    if entry.flag_bits & 0x1:
+        return ReasonCode.ENCRYPTED_ZIP, path
+    if entry.file_size > MAX_REPORT_BYTES:
+        return ReasonCode.REPORT_TOO_LARGE, f"{entry.file_size} bytes"
+    packed = max(entry.compress_size, 1)
+    if entry.file_size > RATIO_MATTERS_FROM_BYTES and entry.file_size / packed > MAX_RATIO:
+        return ReasonCode.ZIP_BOMB, f"{packed} bytes unpack to {entry.file_size}"
+    return None, ""

@@ -1,0 +1,166 @@
+"""From a source into the landing zone: what is new, and bringing it in.
+
+Belongs here: comparing a source's listing with the manifests, and copying. Does not belong here: reports.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from flakeguard_pipeline.domain.model import RunAttempt
+from flakeguard_pipeline.landing.zone import LandedFile, LandedFolder, LandingZone
+from flakeguard_pipeline.parsing.github_run import MetadataError, parse_partial_run, parse_run
+from flakeguard_pipeline.progress import Progress, Silent
+from flakeguard_pipeline.providers.source import ArtifactSource, FoundFile, FoundFolder
+
+FOLDERS_A_BATCH = 200
+"""Folders landed between two writes of the manifests: a kill costs at most their copying, never their loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingFolder:
+    """A folder that the landing zone does not have yet, or not in this state. `day` is '' without a known run."""
+
+    found: FoundFolder
+    day: str
+    previous_day: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LandingCounts:
+    """What one landing brought in."""
+
+    folders: int = 0
+    files: int = 0
+    size_bytes: int = 0
+    unreadable: int = 0
+
+    def plus(self, folder: LandedFolder) -> "LandingCounts":
+        """Return the counts with one more folder."""
+        return LandingCounts(
+            self.folders + 1,
+            self.files + len(folder.files),
+            self.size_bytes + sum(file.size_bytes for file in folder.files),
+            self.unreadable + sum(1 for file in folder.files if file.error),
+        )
+
+
+def find_pending(source: ArtifactSource, zone: LandingZone, *, provider: str) -> list[PendingFolder]:
+    """Return what the source has and the landing zone has not, in the source's order."""
+    known = {folder.identity: folder for folder in zone.all_folders()}
+    pending = []
+    for found in source.discover():
+        landed = known.get((source.name, found.folder))
+        if landed is not None and landed.fingerprint == found.fingerprint:
+            continue
+        run, _ = describe(source, found, provider=provider)
+        day = run.day.isoformat() if run else ""
+        pending.append(PendingFolder(found, day, landed.day if landed else None))
+    return pending
+
+
+def land(
+    source: ArtifactSource,
+    zone: LandingZone,
+    pending: Iterable[PendingFolder],
+    *,
+    provider: str,
+    progress: Progress | None = None,
+) -> LandingCounts:
+    """Copy the files of `pending` into the landing zone and enter them into the manifests.
+
+    A file that cannot be read is entered as such and keeps nothing else from being landed.
+    """
+    teller = progress or Silent()
+    counts = LandingCounts()
+    for batch in _batches(pending):
+        landed = []
+        for each in batch:
+            folder = _land_folder(source, zone, each.found, provider=provider)
+            landed.append(folder)
+            counts = counts.plus(folder)
+            teller.advance()
+        zone.record(
+            landed,
+            {
+                (source.name, each.found.folder): each.previous_day
+                for each in batch
+                if each.previous_day is not None
+            },
+        )
+    return counts
+
+
+def describe(source: ArtifactSource, found: FoundFolder, *, provider: str) -> tuple[RunAttempt | None, str]:
+    """Return the run attempt a folder holds; or None, and what is wrong with its metadata ('' for no metadata)."""
+    texts: dict[str, bytes] = {}
+    fault = ""
+    for file in found.files:
+        if file.kind in ("run", "jobs") and not file.artifact:
+            try:
+                with source.open(file) as stream:
+                    texts[file.kind] = stream.read()
+            except OSError as error:
+                fault = f"{file.path}: {error.strerror or error}"
+    return interpret(texts, provider=provider, fault=fault)
+
+
+def interpret(texts: Mapping[str, bytes], *, provider: str, fault: str = "") -> tuple[RunAttempt | None, str]:
+    """Make a run attempt of the texts of run.json (`run`) and job.json (`jobs`).
+
+    A damaged job.json does not spoil a good run.json: the run then has no jobs.
+    """
+    run, jobs = texts.get("run"), texts.get("jobs")
+    if run is not None:
+        try:
+            return parse_run(run, jobs, provider=provider), ""
+        except MetadataError as error:
+            fault = f"run.json: {error}"
+        try:
+            return parse_run(run, None, provider=provider), ""
+        except MetadataError:
+            pass
+    if jobs is not None:
+        try:
+            return parse_partial_run(jobs, provider=provider), ""
+        except MetadataError as error:
+            fault = fault or f"job.json: {error}"
+    return None, fault
+
+
+def _land_folder(source: ArtifactSource, zone: LandingZone, found: FoundFolder, *, provider: str) -> LandedFolder:
+    files = tuple(_land_file(source, zone, file) for file in found.files)
+    run, _ = describe(source, found, provider=provider)
+    return LandedFolder(
+        source=source.name,
+        folder=found.folder,
+        fingerprint=found.fingerprint,
+        day=run.day.isoformat() if run else "",
+        provider=provider,
+        repository_ref=run.key.repository_ref if run else "",
+        full_name=run.full_name if run else "",
+        run_id=run.key.run_id if run else "",
+        run_attempt=run.key.run_attempt if run else 0,
+        run_started_at=run.run_started_at.isoformat() if run else "",
+        is_partial=bool(run and run.is_partial),
+        files=files,
+    )
+
+
+def _land_file(source: ArtifactSource, zone: LandingZone, file: FoundFile) -> LandedFile:
+    try:
+        with source.open(file) as stream:
+            digest, size = zone.put(stream)
+    except OSError as error:
+        return LandedFile(file.artifact, file.path, file.kind, "", 0, error.strerror or str(error))
+    return LandedFile(file.artifact, file.path, file.kind, digest, size)
+
+
+def _batches(pending: Iterable[PendingFolder]) -> Iterator[list[PendingFolder]]:
+    batch: list[PendingFolder] = []
+    for each in pending:
+        batch.append(each)
+        if len(batch) == FOLDERS_A_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

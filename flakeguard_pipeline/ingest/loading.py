@@ -1,0 +1,151 @@
+"""From the landing zone into `core`: what the warehouse lacks, read and loaded in batches.
+
+A repository that cannot be read does not stop the others: its fault is reported, and its attempts are tried again
+with the next run.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from flakeguard_pipeline.domain.errors import FlakeGuardError
+from flakeguard_pipeline.ingest.attempts import WantedAttempt, wanted_attempts
+from flakeguard_pipeline.ingest.reading import AttemptRows, read_attempt, unattributed_rows
+from flakeguard_pipeline.landing.zone import UNATTRIBUTED, LandingZone
+from flakeguard_pipeline.progress import Progress, Silent
+from flakeguard_pipeline.settings import Settings
+from flakeguard_pipeline.warehouse import load, tables
+from flakeguard_pipeline.warehouse.connection import Warehouse
+
+EXECUTIONS_A_BATCH = 100_000
+"""Executions in one transaction: large enough to be quick, small enough to bound memory (some 200 MB)."""
+
+ATTEMPTS_A_BATCH = 250
+"""Run attempts in one transaction, so that histories without reports show progress, too."""
+
+
+@dataclass
+class LoadCounts:
+    """What one load did. `faults` are one line for each run attempt that could not be loaded."""
+
+    attempts: int = 0
+    jobs: int = 0
+    reports: int = 0
+    executions: int = 0
+    passed_over_files: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+    def add(self, rows: AttemptRows) -> None:
+        """Count one run attempt."""
+        self.attempts += 1
+        self.jobs += len(rows.jobs)
+        self.reports += len(rows.reports)
+        self.executions += rows.execution_count
+        self.passed_over_files += rows.run["passed_over_files"] if rows.run else 0
+        self.rejected.update(row["reason_code"] for row in rows.rejected)
+
+
+def attempts_to_load(settings: Settings, zone: LandingZone, warehouse: Warehouse) -> list[WantedAttempt]:
+    """Return the run attempts that the landing zone has and the warehouse has not, or not from the same bytes."""
+    with warehouse.connect() as connection:
+        loaded = load.load_digests(connection)
+        orgs = load.known_orgs(connection)
+    wanted = wanted_attempts(
+        zone.all_folders(),
+        configured_org=settings.org,
+        known_orgs=orgs,
+        loading_digest=settings.loading_digest,
+    )
+    return [each for each in wanted if loaded.get(each.identity) != each.load_digest]
+
+
+def unattributed_is_stale(settings: Settings, zone: LandingZone, warehouse: Warehouse) -> bool:
+    """Say whether the rejected artifacts that belong to no run differ from what the landing zone holds."""
+    wanted = _unattributed(settings, zone)
+    with warehouse.connect() as connection:
+        return not load.unattributed(connection).equals(wanted)
+
+
+def load_attempts(
+    settings: Settings,
+    zone: LandingZone,
+    warehouse: Warehouse,
+    attempts: Iterable[WantedAttempt],
+    *,
+    progress: Progress | None = None,
+) -> LoadCounts:
+    """Read run attempts from the landing zone and replace them in `core`, batch by batch."""
+    teller = progress or Silent()
+    counts = LoadCounts()
+    batch: list[AttemptRows] = []
+    waiting = 0
+    for wanted in attempts:
+        try:
+            rows = read_attempt(
+                zone, wanted, variant_rules=settings.variant_rules, job_rules=settings.job_rules
+            )
+        except FlakeGuardError as error:
+            counts.faults.append(f"{wanted.repository_id} run {wanted.run_id}/{wanted.run_attempt}: {error}")
+            continue
+        batch.append(rows)
+        waiting += rows.execution_count
+        if waiting >= EXECUTIONS_A_BATCH or len(batch) >= ATTEMPTS_A_BATCH:
+            _write(settings, warehouse, batch, counts, teller)
+            batch, waiting = [], 0
+    if batch:
+        _write(settings, warehouse, batch, counts, teller)
+    return counts
+
+
+def load_unattributed(settings: Settings, zone: LandingZone, warehouse: Warehouse) -> Counter[str]:
+    """Replace the rejected artifacts that belong to no run; return them counted by reason code."""
+    rows = _unattributed(settings, zone)
+    with warehouse.connect() as connection:
+        load.replace_unattributed(connection, rows)
+    return Counter(rows["reason_code"].to_list())
+
+
+def days_of(attempts: Collection[WantedAttempt]) -> list[str]:
+    """Return the UTC days that attempts belong to, sorted."""
+    return sorted({each.day for each in attempts})
+
+
+def _unattributed(settings: Settings, zone: LandingZone) -> pl.DataFrame:
+    rows = unattributed_rows(zone, zone.folders(UNATTRIBUTED), org=settings.org or "")
+    frame = load.frame_of(tables.rejected_artifact, rows)
+    return frame.sort("org", "artifact", "path", "reason_code", "digest")
+
+
+def _write(
+    settings: Settings, warehouse: Warehouse, batch: list[AttemptRows], counts: LoadCounts, teller: Progress
+) -> None:
+    executions = [frame for rows in batch for frame in rows.executions]
+    frames = {
+        "core.run_attempt": load.frame_of(tables.run_attempt, [rows.run for rows in batch if rows.run]),
+        "core.job": load.frame_of(tables.job, [row for rows in batch for row in rows.jobs]),
+        "core.raw_artifact": load.frame_of(tables.raw_artifact, [row for rows in batch for row in rows.raw_artifacts]),
+        "core.report": load.frame_of(tables.report, [row for rows in batch for row in rows.reports]),
+        "core.rejected_artifact": load.frame_of(
+            tables.rejected_artifact, [row for rows in batch for row in rows.rejected]
+        ),
+        "core.test_execution": pl.concat(executions)
+        if executions
+        else pl.DataFrame(schema=load.schema_of(tables.test_execution)),
+    }
+    replaced = pl.DataFrame(
+        [
+            (repository_id, rows.wanted.run_id, rows.wanted.run_attempt)
+            for rows in batch
+            for repository_id in sorted({rows.wanted.repository_id, rows.wanted.former_id})
+        ],
+        schema={"repository_id": pl.String, "run_id": pl.String, "run_attempt": pl.Int32},
+        orient="row",
+    )
+    with warehouse.connect() as connection:
+        load.replace_attempts(connection, replaced, frames, default_branch=settings.default_branch)
+    for rows in batch:
+        counts.add(rows)
+        teller.advance()

@@ -1,0 +1,186 @@
+"""Secrets out of free text, before anything is stored or shown.
+
+What is recognised: keys and tokens of known shape, private keys, passwords in URLs, and values assigned to
+names that say they are secret. It errs towards redacting: a lost word in a message costs less than a leaked
+key. Every pattern is linear: quantifiers are possessive or bounded, and no start is scanned from twice.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+MAX_PASSES = 8
+"""A replacement may bring a next secret to light; texts settle after two passes, this is the stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """Replaces matches of `pattern` where one of `needles` (lower case) occurs in the text at all.
+
+    The groups `before` and `after`, where the pattern has them, are kept.
+    """
+
+    kind: str
+    needles: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+    def apply(self, text: str) -> str:
+        return self.pattern.sub(self._replacement, text)
+
+    def _replacement(self, found: re.Match[str]) -> str:
+        groups = found.groupdict()
+        return f"{groups.get('before') or ''}[redacted:{self.kind}]{groups.get('after') or ''}"
+
+
+def _rules() -> Iterator[_Rule]:
+    def rule(kind: str, needles: str, pattern: str, flags: re.RegexFlag = re.NOFLAG) -> _Rule:
+        return _Rule(kind, tuple(needles.split()), re.compile(pattern, flags))
+
+    # a key whose end was cut off is redacted as far as it looks like one
+    yield rule(
+        "private-key",
+        "-----begin",
+        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+        r"(?:(?:[^-]|-(?!----))*+-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+        r"|(?:(?:\s|\\n|\\r)*+[A-Za-z0-9+/=]{16,}+)*+)",
+    )
+    yield rule("aws-key", "akia asia abia acca", r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Z0-9])")
+    yield rule("google-key", "aiza", r"AIza[0-9A-Za-z_-]{35}")
+    yield rule("google-token", "ya29.", r"ya29\.[0-9A-Za-z_-]{20,}+")
+    yield rule("github-token", "github_pat_", r"github_pat_[A-Za-z0-9_]{22,}+")
+    yield rule("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", r"gh[pousr]_[A-Za-z0-9]{30,}+")
+    yield rule(
+        "gitlab-token",
+        "glpat- glcbt- gldt- glptt- glrt- glft- glsoat- glagent- gloas- glimt- glffct-",
+        r"gl(?:pat|cbt|dt|ptt|rt|ft|soat|agent|oas|imt|ffct)-[A-Za-z0-9_.-]{20,}+",
+    )
+    yield rule("slack-token", "xox xapp-", r"(?:xox[a-z]|xapp)-[A-Za-z0-9-]{10,}+")
+    yield rule("slack-webhook", "hooks.slack.com", r"hooks\.slack\.com/services/[A-Za-z0-9_/]{10,}+")
+    yield rule("stripe-key", "_live_ _test_", r"[sr]k_(?:live|test)_[A-Za-z0-9]{16,}+")
+    yield rule("npm-token", "npm_", r"npm_[A-Za-z0-9]{36}")
+    yield rule("pypi-token", "pypi-", r"pypi-[A-Za-z0-9_-]{50,}+")
+    # only at the start of a run of its characters: the dots are looked for once in each run
+    yield rule(
+        "jwt", "eyj", r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}+\.[A-Za-z0-9_-]{5,}+(?:\.[A-Za-z0-9_-]*+)?"
+    )
+    yield rule(
+        "password",
+        "://",
+        r"(?P<before>://[^\s/?#:@\"'<>\[]{0,256}:)(?!\[redacted:)[^\s/?#\"'<>]{1,256}(?P<after>@)",
+    )
+    yield rule(
+        "authorization",
+        "authorization",
+        r"(?P<before>authorization\\?[\"']?[ \t]{0,8}[:=][ \t]{0,8}(?:\\?[\"'])?+"
+        r"(?:(?:bearer|basic|token|digest|negotiate|apikey)[ \t]{1,8})?+)"
+        r"(?!\[redacted:)[^\s\"',;]++",
+        re.IGNORECASE,
+    )
+    yield rule(
+        "bearer",
+        "bearer",
+        r"(?P<before>\bbearer[ \t]{1,8})(?=[A-Za-z._~+/=-]{0,200}[0-9])[A-Za-z0-9._~+/=-]{12,}+",
+        re.IGNORECASE,
+    )
+    # a line of an environment dump: its value may hold blanks, so it goes to the end of the line
+    yield rule(
+        "environment",
+        "secret token passw passphrase _key credential",
+        r"^(?P<before>[ \t]{0,8}(?:export[ \t]{1,8}|set[ \t]{1,8})?(?=[A-Z])"
+        r"(?=[A-Z0-9_]{0,64}(?:SECRET|TOKEN|PASSW|PASSPHRASE|_KEY|CREDENTIAL))[A-Z][A-Z0-9_]{0,127}=)"
+        r"(?!\[redacted:[a-z-]{1,20}\][ \t]*(?:\r|$))(?=\S)[^\r\n]++",
+        re.MULTILINE,
+    )
+    value = (
+        # an empty or harmless value, and what is redacted already
+        r"(?!(?:null|none|nil|true|false|undefined)(?!\w))"
+        r"(?!\\?[\"']?\[redacted:[a-z-]{1,20}\](?:[\s\"'&,;<>\\]|\Z))"
+        r"(?:\"[^\"\r\n]{1,4096}+\"|'[^'\r\n]{1,4096}+'|(?:\\?[\"'])?[^\s\"'&,;<>]++)"
+    )
+    for kind, words in (
+        ("password", ("password", "passwd", "passphrase", "pwd")),
+        ("token", ("token",)),
+        ("secret", ("secret", "credential")),
+        (
+            "key",
+            (
+                "apikey",
+                "api_key",
+                "api-key",
+                "accesskey",
+                "access_key",
+                "access-key",
+                "accountkey",
+                "account_key",
+                "privatekey",
+                "private_key",
+                "private-key",
+                "authkey",
+                "auth_key",
+                "auth-key",
+            ),
+        ),
+    ):
+        word = "|".join(words)
+        name = rf"(?:{word})(?:s|[_-]?key|[_-]\w{{0,40}}|[0-9]{{1,4}})?"
+        yield rule(
+            kind,
+            " ".join(words),
+            rf"(?P<before>{name}\\?[\"']?[ \t]{{0,8}}(?>=>|:=|={{1,3}}|:{{1,2}})[ \t]{{0,8}}){value}",
+            re.IGNORECASE,
+        )
+        yield rule(
+            kind,
+            " ".join(words),
+            rf"(?P<before>(?<![\w-])--?[a-z-]{{0,32}}{name}[ \t]{{1,8}})(?![:=]){value}",
+            re.IGNORECASE,
+        )
+
+
+_RULES = tuple(_rules())
+_NEEDLES = tuple(dict.fromkeys(needle for rule in _RULES for needle in rule.needles))
+_END_OF_KEY = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_LINE = re.compile(r"[A-Za-z0-9+/=]+")
+_SHORTEST_KEY_LINE = 16
+
+
+def redact(text: str) -> str:
+    """Return `text` with each secret replaced by `[redacted:<kind>]`; idempotent, linear in its length."""
+    lowered = text.lower()
+    found = {needle for needle in _NEEDLES if needle in lowered}
+    if not found and "-----end" not in lowered:
+        return text
+    # a replacement never makes a rule match that had no needle in the text before
+    steps: list[Callable[[str], str]] = [rule.apply for rule in _RULES if not found.isdisjoint(rule.needles)]
+    if "-----end" in lowered:
+        steps.append(_redact_key_ends)
+    for _ in range(MAX_PASSES):
+        before = text
+        for step in steps:
+            text = step(text)
+        if text == before:
+            break
+    return text
+
+
+def _redact_key_ends(text: str) -> str:
+    """Redact private keys whose beginning was cut off: the lines of base64 before an end mark, and it."""
+    out: list[str] = []
+    at = 0
+    for mark in _END_OF_KEY.finditer(text):
+        start = mark.start()
+        while start > at and text[start - 1] in " \t":
+            start -= 1
+        first = True
+        while start > at:
+            line_start = max(text.rfind("\n", at, start - 1) + 1, at)
+            line = text[line_start:start].strip()
+            # only the last line of a key is short
+            if not _KEY_LINE.fullmatch(line) or (len(line) < _SHORTEST_KEY_LINE and not first):
+                break
+            first = False
+            start = line_start
+        out += (text[at:start], "[redacted:private-key]")
+        at = mark.end()
+    out.append(text[at:])
+    return "".join(out)

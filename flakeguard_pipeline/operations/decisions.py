@@ -1,0 +1,88 @@
+"""Decide for a repository: its last scoring in, appended events out."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import polars as pl
+
+from flakeguard_pipeline import __version__
+from flakeguard_pipeline.operations.repositories import Repository
+from flakeguard_pipeline.policy.decide import decide
+from flakeguard_pipeline.policy.events import QuarantineEvent, fold
+from flakeguard_pipeline.policy.policy import Policy
+from flakeguard_pipeline.policy.states import QuarantineState
+from flakeguard_pipeline.warehouse import load, tables
+from flakeguard_pipeline.warehouse.connection import Connection, Warehouse
+from flakeguard_pipeline.warehouse.queries import query
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What was decided. `is_dry` means: `as_of` lies before the newest decision, so nothing was appended."""
+
+    as_of: datetime | None
+    events: tuple[QuarantineEvent, ...]
+    is_dry: bool
+
+
+def decide_repository(warehouse: Warehouse, repository: Repository, *, policy: Policy) -> Decisions:
+    """Decide on one repository as of its last scoring, and append what was decided.
+
+    Deciding the same again appends nothing: the state that the first time led to calls for no further change.
+    """
+    key = {"org": repository.org, "repository_id": repository.repository_id}
+    with warehouse.connect() as connection:
+        health = connection.read(query("health_of_repository"), key)
+        if health.is_empty():
+            return Decisions(None, (), is_dry=False)
+        as_of: datetime = health["as_of"][0]
+        evidence = connection.read(query("evidence_of_repository"), key)
+        signatures = connection.read(query("flake_signatures"), {**key, "as_of": as_of})
+        events = read_events(connection, repository)
+    decided = decide(
+        health,
+        evidence,
+        fold(events, as_of=as_of),
+        policy=policy,
+        as_of=as_of,
+        code_version=__version__,
+        repository=repository.full_name,
+        signatures=_by_test(signatures),
+    )
+    is_dry = any(event.as_of > as_of for event in events)
+    if decided and not is_dry:
+        frame = load.frame_of(tables.quarantine_event, [_row(event) for event in decided])
+        with warehouse.connect() as connection, connection.transaction():
+            connection.insert(load.name_of(tables.quarantine_event), frame)
+    return Decisions(as_of, tuple(decided), is_dry)
+
+
+def read_events(connection: Connection, repository: Repository) -> list[QuarantineEvent]:
+    """Return every decision on one repository, oldest first."""
+    frame = connection.read(
+        query("events_of_repository"), {"org": repository.org, "repository_id": repository.repository_id}
+    )
+    return [
+        QuarantineEvent(
+            **{
+                **row,
+                "repository": repository.full_name,
+                "from_state": QuarantineState(row["from_state"]),
+                "to_state": QuarantineState(row["to_state"]),
+            }
+        )
+        for row in frame.iter_rows(named=True)
+    ]
+
+
+def _row(event: QuarantineEvent) -> dict[str, object]:
+    fields = asdict(event)
+    del fields["repository"]  # the repository's name may change; its id does not
+    return {**fields, "from_state": event.from_state.value, "to_state": event.to_state.value}
+
+
+def _by_test(signatures: pl.DataFrame) -> dict[str, list[str]]:
+    by_test: dict[str, list[str]] = {}
+    for test_id, signature in signatures.iter_rows():
+        by_test.setdefault(test_id, []).append(signature)
+    return by_test

@@ -1,0 +1,62 @@
+"""Numbers and times as reports write them. Nothing here raises: what cannot be read is None."""
+
+import re
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+
+MAX_DURATION_S = Decimal(366 * 24 * 3600)
+"""Longer than a year is no duration of a test in seconds: such reports count in another unit."""
+
+_MAX_DIGITS = 64
+_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+")
+_LINE = re.compile(r"[0-9]{1,9}")
+_MICRO = Decimal(1_000_000)
+
+
+def duration_us(value: str | None) -> int | None:
+    """Return the microseconds that a `time` attribute (decimal seconds) means, None where it means none.
+
+    Commas group thousands (`1,234.5`) unless they can only be decimal commas (`0,25`). Not-a-number,
+    infinite, negative and implausibly long durations are None. Halves round to even.
+    """
+    if value is None or len(value) > _MAX_DIGITS:
+        return None
+    text = value.strip()
+    if "," in text:
+        text = _without_commas(text)
+    try:
+        seconds = Decimal(text)
+    except (InvalidOperation, ValueError):
+        return None
+    if not seconds.is_finite() or not 0 <= seconds <= MAX_DURATION_S:
+        return None
+    return int((seconds * _MICRO).to_integral_value(ROUND_HALF_EVEN))
+
+
+def _without_commas(text: str) -> str:
+    if "." in text:
+        # whichever comes last separates the decimals: 1,234.5 and 1.234,5
+        if text.rfind(",") < text.rfind("."):
+            return text.replace(",", "")
+        return text.replace(".", "").replace(",", ".")
+    if text.count(",") > 1 or _THOUSANDS.fullmatch(text):
+        return text.replace(",", "")
+    return text.replace(",", ".")
+
+
+def timestamp(value: str | None) -> datetime | None:
+    """Return the UTC time of an ISO 8601 `timestamp`; one without a zone is UTC; None where unreadable."""
+    if not value or len(value) > _MAX_DIGITS:
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def line_number(value: str | None) -> int | None:
+    """Return a `line` attribute as a number, None where it is none."""
+    if value is None or not _LINE.fullmatch(value.strip()):
+        return None
+    return int(value)

@@ -1,0 +1,224 @@
+"""Settings: what a person configures, read from one YAML file, environment and command line.
+
+Belongs here: names, types, defaults and where each value comes from. The command line wins over the environment,
+the environment over the file, the file over the defaults.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+
+from flakeguard_pipeline.domain.digests import stable_id
+from flakeguard_pipeline.domain.errors import ConfigurationError
+from flakeguard_pipeline.normalize.variants import JobRule, VariantRules
+from flakeguard_pipeline.policy.policy import Policy
+from flakeguard_pipeline.stats.parameters import ScoringParameters
+
+DEFAULT_HOME = Path(".flakeguard")
+CONFIG_VARIABLE = "FLAKEGUARD_CONFIG"
+HOME_VARIABLE = "FLAKEGUARD_HOME"
+VARIABLES = {
+    "drop": "FLAKEGUARD_DROP",
+    "warehouse": "FLAKEGUARD_WAREHOUSE",
+    "out": "FLAKEGUARD_OUT",
+    "landing": "FLAKEGUARD_LANDING",
+}
+MAX_CONFIG_BYTES = 1 << 20
+"""A configuration is some lines; a larger file is not one."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VariantSection(_Section):
+    """How an artifact's name becomes a variant."""
+
+    prefixes: tuple[str, ...] | None = None
+    pattern: str | None = None
+    shard_like: frozenset[str] = frozenset()
+    workflow_label: Literal["auto", "never", "always"] = "auto"
+
+
+class JobRuleSection(_Section):
+    """Which job an artifact belongs to."""
+
+    artifact: str
+    job: str
+
+
+class ScoringSection(_Section):
+    """What the scoring may be told."""
+
+    window_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+
+
+class PolicySection(_Section):
+    """When a flaky test is quarantined, and for how long."""
+
+    enabled: StrictBool | None = None
+    min_p_flaky: Annotated[float, Field(ge=0, le=1)] | None = None
+    min_flake_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+    min_same_commit_flips: Annotated[int, Field(ge=1)] | None = None
+    min_executions: Annotated[int, Field(ge=1)] | None = None
+    expiry_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    excuse: Literal["known_signatures", "any"] | None = None
+
+
+class ExportSection(_Section):
+    """What the export says of itself."""
+
+    valid_for_hours: Annotated[int, Field(ge=1, le=8760)] = 72
+
+
+class ConfigFile(_Section):
+    """The whole configuration file."""
+
+    org: str | None = None
+    provider: str = "github"
+    drop: str | None = None
+    warehouse: str | None = None
+    landing: str | None = None
+    out: str | None = None
+    default_branch: str | None = None
+    variant: VariantSection = VariantSection()
+    artifact_jobs: tuple[JobRuleSection, ...] = ()
+    scoring: ScoringSection = ScoringSection()
+    policy: PolicySection = PolicySection()
+    export: ExportSection = ExportSection()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a run needs to know. `drop` is None until someone names a drop folder."""
+
+    home: Path
+    warehouse: str
+    landing: str
+    out: Path
+    drop: Path | None
+    org: str | None
+    provider: str
+    default_branch: str | None
+    variant_rules: VariantRules
+    workflow_label: Literal["auto", "never", "always"]
+    job_rules: tuple[JobRule, ...]
+    scoring: ScoringParameters
+    policy: Policy
+    valid_for_hours: int
+
+    @property
+    def dagster_home(self) -> Path:
+        """The folder of the Dagster instance that `flakeguard run` and `flakeguard ui` share."""
+        return self.home / "dagster"
+
+    @property
+    def loading_digest(self) -> str:
+        """Digest of what the loaded rows follow from besides the artifacts: another one means loading again."""
+        rules = self.variant_rules
+        return stable_id(
+            [
+                "loading",
+                self.org or "",
+                self.provider,
+                repr((rules.prefixes, rules.pattern, sorted(rules.shard_like))),
+                repr([(rule.artifact, rule.job) for rule in self.job_rules]),
+            ]
+        )
+
+
+def load_settings(
+    config: Path | None = None,
+    overrides: Mapping[str, str | None] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read the settings.
+
+    Args:
+        config: the configuration file; None means the one `FLAKEGUARD_CONFIG` names, else `flakeguard.yml` in the
+            working folder where there is one.
+        overrides: what the command line says for drop, warehouse, out and landing; None and absent say nothing.
+        environment: environment variables; None means this process's.
+
+    Raises:
+        ConfigurationError: the file is missing, damaged or contradicts itself.
+    """
+    variables = os.environ if environment is None else environment
+    file = _read(config, variables)
+    given = {
+        name: (overrides or {}).get(name) or variables.get(variable) or getattr(file, name)
+        for name, variable in VARIABLES.items()
+    }
+    home = Path(variables[HOME_VARIABLE]) if variables.get(HOME_VARIABLE) else None
+    warehouse = given["warehouse"] or f"duckdb:///{(home or DEFAULT_HOME) / 'warehouse.duckdb'}"
+    stem = "warehouse"
+    if "://" not in warehouse or warehouse.startswith("duckdb:///"):
+        path = Path(warehouse.removeprefix("duckdb:///"))
+        stem = path.stem or stem
+        home = home or path.parent
+    home = home or DEFAULT_HOME
+    return Settings(
+        home=home,
+        warehouse=warehouse,
+        # One landing zone a warehouse: two warehouses side by side must not load each other's artifacts.
+        landing=given["landing"] or str((home / f"{stem}.landing").absolute()),
+        out=Path(given["out"] or home / "quarantine"),
+        drop=Path(given["drop"]) if given["drop"] else None,
+        org=file.org,
+        provider=file.provider,
+        default_branch=file.default_branch,
+        variant_rules=_built("variant", VariantRules, file.variant.model_dump(exclude={"workflow_label"})),
+        workflow_label=file.variant.workflow_label,
+        job_rules=tuple(_built("artifact_jobs", JobRule, rule.model_dump()) for rule in file.artifact_jobs),
+        scoring=_built("scoring", ScoringParameters, file.scoring.model_dump()),
+        policy=_built("policy", Policy, file.policy.model_dump()),
+        valid_for_hours=file.export.valid_for_hours,
+    )
+
+
+def _built(section: str, kind: Any, fields: Mapping[str, Any]) -> Any:
+    """Build a value object from a section, leaving out what was not said so that its own defaults hold."""
+    try:
+        return kind(**{name: value for name, value in fields.items() if value is not None})
+    except (ValueError, ConfigurationError) as error:
+        raise ConfigurationError(f"configuration: {section}: {error}") from error
+
+
+def _read(config: Path | None, variables: Mapping[str, str]) -> ConfigFile:
+    named = config or (Path(variables[CONFIG_VARIABLE]) if variables.get(CONFIG_VARIABLE) else None)
+    path = named or Path("flakeguard.yml")
+    if named is None and not path.exists():
+        return ConfigFile()
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise ConfigurationError(f"the configuration {path} is larger than 1 MiB; it cannot be one")
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the configuration {path}: {error.strerror}; check --config") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"the configuration {path} is not UTF-8 text (byte {error.start})") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigurationError(f"the configuration {path} is no valid YAML{where}: {problem}") from error
+    if content is None:
+        return ConfigFile()
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"the configuration {path} must be a mapping of keys to values")
+    try:
+        return ConfigFile.model_validate(content)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: {_sentence(fault)}" for fault in error.errors()
+        )
+        raise ConfigurationError(f"the configuration {path} is wrong: {faults}") from error
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    return "is no known key" if fault["type"] == "extra_forbidden" else str(fault["msg"]).lower()

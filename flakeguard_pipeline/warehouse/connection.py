@@ -1,0 +1,164 @@
+"""Connections to the warehouse: short, one at a time, with one plain error for each way they fail.
+
+Belongs here: opening, reading into frames, transactions. Does not belong here: what is read or written.
+"""
+
+import random
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from flakeguard_pipeline.domain.errors import ConfigurationError, WarehouseError, WarehouseLocked
+
+LOCK_WAIT_SECONDS = 20.0
+"""How long to wait for another process to let go of the file: longer than any step of ours but a first load,
+short enough that a person at a terminal learns the cause."""
+
+LOCK_POLL_SECONDS = 0.1
+
+DUCKDB_SCHEME = "duckdb:///"
+
+Parameters = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An open connection. Values are bound as `$name`; frames go in through `insert`."""
+
+    raw: duckdb.DuckDBPyConnection
+
+    def execute(self, sql: str, parameters: Parameters | None = None) -> None:
+        """Run one statement for its effect."""
+        self.raw.execute(sql, dict(parameters or {}) or None)
+
+    def read(self, sql: str, parameters: Parameters | None = None) -> pl.DataFrame:
+        """Run one query and return its rows; times come back in UTC."""
+        frame: pl.DataFrame = self.raw.execute(sql, dict(parameters or {}) or None).pl()
+        return frame.with_columns(pl.col(pl.Datetime(time_unit="us", time_zone="*")).dt.convert_time_zone("UTC"))
+
+    def value(self, sql: str, parameters: Parameters | None = None) -> Any:
+        """Return the only value of a query's only row, or None where there is no row."""
+        row = self.raw.execute(sql, dict(parameters or {}) or None).fetchone()
+        return row[0] if row else None
+
+    def insert(self, table: str, frame: pl.DataFrame) -> None:
+        """Append `frame` to `table`, by the names of its columns.
+
+        The frame is bound as an Arrow table, so nothing is copied row by row.
+        """
+        if frame.is_empty():
+            return
+        columns = ", ".join(f'"{name}"' for name in frame.columns)
+        self.raw.register("_incoming", frame.to_arrow())
+        try:
+            self.raw.execute(f"insert into {table} ({columns}) select {columns} from _incoming")  # noqa: S608
+        finally:
+            self.raw.unregister("_incoming")
+
+    @contextmanager
+    def frame(self, name: str, frame: pl.DataFrame) -> Iterator[None]:
+        """Make `frame` readable as relation `name` while the block runs."""
+        self.raw.register(name, frame.to_arrow())
+        try:
+            yield
+        finally:
+            self.raw.unregister(name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what the block did, or undo all of it when it raises."""
+        self.raw.execute("begin")
+        try:
+            yield
+        except BaseException:
+            self.raw.execute("rollback")
+            raise
+        self.raw.execute("commit")
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """The warehouse at a URL (or a plain path). It holds nothing open: `connect` opens and closes."""
+
+    url: str
+
+    def __post_init__(self) -> None:
+        """Refuse URLs that name no warehouse we know."""
+        if self.url.startswith(("postgresql://", "postgres://")):
+            raise ConfigurationError(
+                "a Postgres warehouse is not supported yet; use --warehouse duckdb:///path/to/file.duckdb"
+            )
+        if "://" not in self.url and self.url.strip():
+            object.__setattr__(self, "url", DUCKDB_SCHEME + self.url)
+        if not self.url.startswith(DUCKDB_SCHEME) or self.url == DUCKDB_SCHEME:
+            raise ConfigurationError(
+                f"{self.url!r} is no warehouse URL; write duckdb:///path/to/file.duckdb "
+                "(three slashes before a relative path, four before an absolute one)"
+            )
+
+    @property
+    def path(self) -> Path:
+        """The file of the embedded warehouse. As in SQLAlchemy, a fourth slash starts an absolute path."""
+        return Path(self.url.removeprefix(DUCKDB_SCHEME))
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything to read yet."""
+        return self.path.exists()
+
+    @contextmanager
+    def connect(self, *, read_only: bool = False) -> Iterator[Connection]:
+        """Open the warehouse for the length of the block.
+
+        Raises:
+            WarehouseLocked: another process holds the file for longer than `LOCK_WAIT_SECONDS`.
+            WarehouseError: the file cannot be opened or is no warehouse.
+        """
+        raw = self._open(read_only=read_only)
+        try:
+            raw.execute("set timezone = 'UTC'")
+            # Rows come back in no promised order otherwise, and every query that matters orders them itself.
+            raw.execute("set preserve_insertion_order = false")
+            yield Connection(raw)
+        finally:
+            raw.close()
+
+    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WarehouseError(
+                f"cannot make the folder {self.path.parent} for the warehouse: {error.strerror}; "
+                "choose another place with --warehouse"
+            ) from error
+        deadline = time.monotonic() + LOCK_WAIT_SECONDS
+        while True:
+            try:
+                return duckdb.connect(str(self.path), read_only=read_only)
+            except duckdb.Error as error:
+                text = str(error)
+                if "lock" not in text.lower() or self.path.is_dir():
+                    raise WarehouseError(
+                        f"cannot open the warehouse {self.path}: {text.splitlines()[0]}; "
+                        "check that the path is a DuckDB file which you may read and write, or choose another with "
+                        "--warehouse"
+                    ) from error
+                if time.monotonic() > deadline:
+                    raise WarehouseLocked(
+                        f"the warehouse {self.path} is locked by another process{_holder(text)}; wait until it has "
+                        "finished, or close it"
+                    ) from error
+            time.sleep(LOCK_POLL_SECONDS * (0.5 + random.random()))  # noqa: S311 - spreads waiters, hides nothing
+
+
+def _holder(text: str) -> str:
+    """Return ' (PID 123)' where DuckDB says who holds the lock."""
+    _, _, after = text.partition("(PID ")
+    pid = after.partition(")")[0]
+    return f" (process {pid})" if pid.isdigit() else ""

@@ -1,0 +1,106 @@
+"""Replacing run attempts in `core`: whole attempts, one transaction a batch, so that a kill leaves no half.
+
+Belongs here: moving frames into tables. Does not belong here: what the rows mean.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from flakeguard_pipeline.domain.digests import stable_id
+from flakeguard_pipeline.warehouse import tables
+from flakeguard_pipeline.warehouse.connection import Connection
+from flakeguard_pipeline.warehouse.queries import query
+
+REPLACED = (
+    tables.run_attempt,
+    tables.job,
+    tables.raw_artifact,
+    tables.report,
+    tables.rejected_artifact,
+    tables.test_execution,
+)
+"""Tables whose rows belong to one run attempt each."""
+
+_POLARS: dict[type[Any], pl.DataType | type[pl.DataType]] = {
+    sa.Text: pl.String,
+    sa.BigInteger: pl.Int64,
+    sa.Integer: pl.Int32,
+    sa.Boolean: pl.Boolean,
+    sa.Double: pl.Float64,
+    sa.DateTime: pl.Datetime("us", "UTC"),
+}
+
+
+def name_of(table: sa.Table) -> str:
+    """Return `schema.table`."""
+    return f"{table.schema}.{table.name}"
+
+
+def schema_of(table: sa.Table) -> dict[str, Any]:
+    """Return the Polars schema of a table's rows."""
+    return {column.name: _POLARS[type(column.type)] for column in table.columns}
+
+
+def frame_of(table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Return rows as a frame in the table's columns and types."""
+    return pl.DataFrame(list(rows), schema=schema_of(table), orient="row")
+
+
+def replace_attempts(
+    connection: Connection, replaced: pl.DataFrame, frames: Mapping[str, pl.DataFrame], *, default_branch: str | None
+) -> None:
+    """Replace run attempts by new rows, in one transaction.
+
+    Args:
+        connection: the open warehouse.
+        replaced: columns repository_id, run_id, run_attempt: whatever is there of these goes, whatever its org.
+        frames: new rows by table name (`core.job`, ...).
+        default_branch: the configured default branch, for repositories that declare none.
+    """
+    with connection.transaction(), connection.frame("_replaced", replaced):
+        for table in REPLACED:
+            connection.execute(
+                f"delete from {name_of(table)} as t using _replaced as r "  # noqa: S608 - names from our metadata
+                "where t.repository_id = r.repository_id and t.run_id = r.run_id and t.run_attempt = r.run_attempt"
+            )
+        for table in REPLACED:
+            connection.insert(name_of(table), frames[name_of(table)])
+        connection.execute(query("refresh_repository_delete"))
+        connection.execute(query("refresh_repository_insert"), {"default_branch": default_branch or ""})
+
+
+def replace_unattributed(connection: Connection, rows: pl.DataFrame) -> None:
+    """Replace the rejected artifacts that belong to no run."""
+    with connection.transaction():
+        connection.execute(f"delete from {name_of(tables.rejected_artifact)} where run_id = ''")  # noqa: S608
+        connection.insert(name_of(tables.rejected_artifact), rows)
+
+
+def load_digests(connection: Connection) -> dict[tuple[str, str, int], str]:
+    """Return what is loaded: load digests by (repository_id, run_id, run_attempt)."""
+    frame = connection.read("select repository_id, run_id, run_attempt, load_digest from core.run_attempt")
+    return {(row[0], row[1], row[2]): row[3] for row in frame.iter_rows()}
+
+
+def known_orgs(connection: Connection) -> dict[str, str]:
+    """Return the org of each loaded repository by its id."""
+    frame = connection.read("select repository_id, org from core.repository order by repository_id, org")
+    return dict(frame.iter_rows())
+
+
+def unattributed(connection: Connection) -> pl.DataFrame:
+    """Return the rejected artifacts that belong to no run, in the order of their key."""
+    columns = ", ".join(column.name for column in tables.rejected_artifact.columns)
+    return connection.read(
+        f"select {columns} from core.rejected_artifact where run_id = '' "  # noqa: S608 - names from our metadata
+        "order by org, artifact, path, reason_code, digest"
+    )
+
+
+def core_version(connection: Connection) -> str:
+    """Return a digest of the state of `core`: equal digests mean equal rows, whatever order they were loaded in."""
+    frame = connection.read("select load_digest from core.run_attempt order by load_digest")
+    return stable_id(["core", *frame["load_digest"].to_list()])
