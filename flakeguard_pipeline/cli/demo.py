@@ -11,9 +11,8 @@ DEMO_DROP = "demo-drop"
 
 
 @click.command(short_help="See it work on a sample history.")
-@click.option("--seed", default=1, show_default=True, help="Another seed makes another history.")
 @as_of_option
-def demo(seed: int, as_of: datetime | None) -> None:
+def demo(as_of: datetime | None) -> None:
     """Make a believable CI history in ./.flakeguard/ and run the main job on it.
 
     The history has stable tests, flaky ones, a regression that breaks and is fixed, pull requests that really break
@@ -27,8 +26,8 @@ def demo(seed: int, as_of: datetime | None) -> None:
     from flakeguard_pipeline.simulator.drop_folder import write_drop_folder
     from flakeguard_pipeline.simulator.history import SimulationParameters, simulate
 
-    drop = DEFAULT_HOME / DEMO_DROP / f"seed-{seed}"
-    parameters = SimulationParameters(seed=seed)
+    drop = DEFAULT_HOME / DEMO_DROP
+    parameters = SimulationParameters()
     with make_progress() as progress:
         progress.stage("simulate", None)
         write_drop_folder(simulate(parameters), drop)
@@ -44,6 +43,6 @@ def demo(seed: int, as_of: datetime | None) -> None:
 
 def _no_config(drop: Path) -> Path:
     """Return an empty configuration: the demo shows the defaults, whatever flakeguard.yml says of your own CI."""
-    path = drop.parent / "defaults.yml"
+    path = drop.parent / "demo.yml"
     path.write_text("# The demo runs with the defaults.\n", encoding="utf-8")
     return path

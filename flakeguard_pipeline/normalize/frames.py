@@ -141,7 +141,7 @@ def executions_frame(report: ParsedReport, context: ReportContext) -> pl.DataFra
         .with_columns(
             pl.lit(value, dtype=EXECUTION_SCHEMA[name]).alias(name) for name, value in constants.items()
         )
-        .select(EXECUTION_SCHEMA)
+        .select(*EXECUTION_SCHEMA)
     )
 
 

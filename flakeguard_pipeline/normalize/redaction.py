@@ -42,7 +42,9 @@ def _rules() -> Iterator[_Rule]:
         "-----begin",
         r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
         r"(?:(?:[^-]|-(?!----))*+-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-        r"|(?:(?:\s|\\n|\\r)*+[A-Za-z0-9+/=]{16,}+)*+)",
+        r"|(?:(?:\s|\\n|\\r)*+[A-Za-z0-9+/=]{16,}+)*+"
+        # the last line, cut short
+        r"(?:(?:\r?\n|\\n)[A-Za-z0-9+/=]{1,15}(?=\r?\n|\\n|\Z))?)",
     )
     yield rule("aws-key", "akia asia abia acca", r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Z0-9])")
     yield rule("google-key", "aiza", r"AIza[0-9A-Za-z_-]{35}")
@@ -122,7 +124,8 @@ def _rules() -> Iterator[_Rule]:
         ),
     ):
         word = "|".join(words)
-        name = rf"(?:{word})(?:s|[_-]?key|[_-]\w{{0,40}}|[0-9]{{1,4}})?"
+        # parsers complain of unexpected tokens, and exceptions are called InvalidToken
+        name = rf"(?<!unexpected )(?<!invalid)(?:{word})(?:s|[_-]?key|[_-]\w{{0,40}}|[0-9]{{1,4}})?"
         yield rule(
             kind,
             " ".join(words),

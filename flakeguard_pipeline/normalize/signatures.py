@@ -39,12 +39,14 @@ SIGNATURE_RULES: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ),
     (
         "folders of absolute paths; the last name stays",
-        re.compile(r"(?<![\w./\\:])(?:[A-Za-z]:)?(?:[\\/][\w.+@~#<>$-]++(?=[\\/]))++(?=[\\/][\w.+@~#<>$-])"),
+        re.compile(
+            r"(?<![\w./\\:+@~#<>$-])(?:[A-Za-z]:)?(?:[\\/][\w.+@~#<>$-]++(?=[\\/]))++(?=[\\/][\w.+@~#<>$-])"
+        ),
         "<path>",
     ),
-    ("memory addresses", re.compile(r"0x[0-9a-f]+", re.IGNORECASE), "<hex>"),
-    ("identity hashes of objects, as in Foo@1b2c3d4", re.compile(r"@[0-9a-f]{4,16}\b"), "@<hex>"),
-    ("digests: hexadecimal words with a digit", re.compile(r"\b(?=[a-f]{0,64}[0-9])[0-9a-f]{8,}\b"), "<hex>"),
+    ("memory addresses", re.compile(r"0x[0-9a-f]+", re.IGNORECASE), "#"),
+    ("identity hashes of objects, as in Foo@1b2c3d4", re.compile(r"@[0-9a-f]{4,16}\b"), "@#"),
+    ("digests: hexadecimal words with a digit", re.compile(r"\b(?=[a-f]{0,64}[0-9])[0-9a-f]{8,}\b"), "#"),
     (
         "durations: a number and its unit",
         re.compile(

@@ -1,7 +1,7 @@
 """Which executions are one test, which variant they belong to, and which job made them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flakeguard_pipeline.domain.errors import ConfigurationError
@@ -32,6 +32,7 @@ def test_names_lose_what_differs_from_run_to_run(raw: str, normalised: str) -> N
     assert normalise_name(raw) == normalised
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text(max_size=8) | st.sampled_from(["0x", "abcdef12", UUID, UUID[:20], " ", "-"]), max_size=8)
 )

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from flakeguard_pipeline.normalize.redaction import redact
@@ -13,10 +13,7 @@ BODY = "Zq7" * 12
 JWT = "eyJ" + "hbGciOiJIUzI1NiJ9" + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0." + "dozjgNryP4J3jVmNHl0w5N"
 PEM = (
     "-----BEGIN RSA PRIVATE"
-    + " KEY-----\n"
-    + "MIIEpAIBAAKCAQEA7Zq7\n" * 3
-    + "aB=\n-----END RSA PRIVATE"
-    + " KEY-----"
+    " KEY-----\n" + "MIIEpAIBAAKCAQEA7Zq7\n" * 3 + "aB=\n-----END RSA PRIVATE" + " KEY-----"
 )
 SECRETS = {
     "aws-key": "AKIA" + "IOSFODNN7EXAMPLE",
@@ -31,10 +28,30 @@ SECRETS = {
     "private-key": PEM,
 }
 WORDS = [
-    "password=", "token: ", "secret", "=", ":", '"', "'", "\\", " ", "\n", "Authorization: ", "Bearer ", "://", "@", "u:p",
-    "-----END PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----", "--api-key ", "AWS_SECRET_ACCESS_KEY=", "[redacted:token]",
-    "abc123def456ghi", "\r\n", *SECRETS.values(),
-]  # fmt: skip
+    "password=",
+    "token: ",
+    "secret",
+    "=",
+    ":",
+    '"',
+    "'",
+    "\\",
+    " ",
+    "\n",
+    "Authorization: ",
+    "Bearer ",
+    "://",
+    "@",
+    "u:p",
+    "-----END PRIVATE KEY-----",
+    "-----BEGIN PRIVATE KEY-----",
+    "--api-key ",
+    "AWS_SECRET_ACCESS_KEY=",
+    "[redacted:token]",
+    "abc123def456ghi",
+    "\r\n",
+    *SECRETS.values(),
+]
 MIXTURES = st.lists(st.sampled_from(WORDS) | st.text(max_size=5), max_size=12).map("".join)
 
 
@@ -64,6 +81,8 @@ def test_secrets_of_known_shape_are_replaced(kind: str, secret: str) -> None:
         ("Authorization: Bearer abc", "Authorization: Bearer [redacted:authorization]"),
         ("authorization=Basic dTpw;", "authorization=Basic [redacted:authorization];"),
         ("sent Bearer abc123def456ghi", "sent Bearer [redacted:bearer]"),
+        ("Unexpected token: } in a.InvalidToken: gone", "Unexpected token: } in a.InvalidToken: gone"),
+        ("Invalid token: abc", "Invalid token: [redacted:token]"),
         ("password=null token: false", "password=null token: false"),
         (
             "the token expired; bearer authentication required",
@@ -78,17 +97,19 @@ def test_what_is_replaced_and_what_is_kept(text: str, redacted: str) -> None:
 
 
 def test_half_a_private_key_is_replaced() -> None:
-    half = len(PEM) // 2
-    assert redact(PEM[:half] + "\n[...]") == "[redacted:private-key]\n[...]"
+    half = PEM.index("MIIE", len(PEM) // 2)
+    assert redact(PEM[: half - 9] + "\n[...]") == "[redacted:private-key]\n[...]"
     assert redact("log\n" + PEM[half:] + "\nlog") == "log\n[redacted:private-key]\nlog"
 
 
+@settings(deadline=None)
 @given(MIXTURES)
 def test_redacting_twice_changes_nothing(text: str) -> None:
     once = redact(text)
     assert redact(once) == once
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(SECRETS)),
     st.text(max_size=40),
@@ -99,6 +120,7 @@ def test_a_planted_secret_never_survives(kind: str, before: str, after: str, gap
     assert SECRETS[kind] not in redact(f"{before}{gap}{SECRETS[kind]}{gap}{after}")
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(
         [
@@ -114,14 +136,33 @@ def test_a_planted_secret_never_survives(kind: str, before: str, after: str, gap
     st.text("abcXYZ0189+/_-", min_size=12, max_size=40),
 )
 def test_a_value_assigned_to_a_secret_name_never_survives(name: str, value: str) -> None:
+    # a slash ends the part of a URL that may hold a password
+    assume(name != "://u:" or "/" not in value)
     assert f"{name}{value}" not in redact(f'log {name}{value}@host"\n')
 
 
 @pytest.mark.parametrize(
     "piece",
-    ["eyJ", "eyJabcde.", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----\n", "A" * 64 + "\n", "password",
-     "password=", "://a", "://a:", "AKIA", "SECRET_", "authorization ", "bearer ", "--token", " ", "token:: ", "glpat-"],
-)  # fmt: skip
+    [
+        "eyJ",
+        "eyJabcde.",
+        "-----BEGIN PRIVATE KEY-----",
+        "-----END PRIVATE KEY-----\n",
+        "A" * 64 + "\n",
+        "password",
+        "password=",
+        "://a",
+        "://a:",
+        "AKIA",
+        "SECRET_",
+        "authorization ",
+        "bearer ",
+        "--token",
+        " ",
+        "token:: ",
+        "glpat-",
+    ],
+)
 def test_redaction_is_linear(piece: str) -> None:
     text = "secret password -----end eyj://" + piece * (1_000_000 // len(piece))
     start = time.perf_counter()

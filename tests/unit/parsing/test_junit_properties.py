@@ -2,7 +2,7 @@
 
 from xml.sax.saxutils import escape, quoteattr
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flakeguard_pipeline.domain.model import Outcome, ParsedReport
@@ -20,10 +20,12 @@ CHILDREN = {
 }
 CASES = st.lists(st.tuples(XML_TEXT, XML_TEXT, st.sampled_from(Outcome), XML_TEXT), max_size=8)
 VALID = (
-    b'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE testsuites SYSTEM "x"><testsuites><testsuite name="s" '
-    b'timestamp="2024-01-01T00:00:00"><testcase classname="a.B" name="x" time="0.1"><failure message="m&amp;" type="T">'
+    b'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE testsuites SYSTEM "x"><testsuites>'
+    b'<testsuite name="s" timestamp="2024-01-01T00:00:00"><testcase classname="a.B" name="x" time="0.1">'
+    b'<failure message="m&amp;" type="T">'
     b"<![CDATA[text]]></failure><rerunFailure><stackTrace>t</stackTrace></rerunFailure><system-out>&#65;o</system-out>"
-    b'</testcase><testcase name="y"><flakyFailure/><skipped/></testcase><error>e</error></testsuite></testsuites>'
+    b'</testcase><testcase name="y"><flakyFailure/><skipped/></testcase><error>e</error>'
+    b"</testsuite></testsuites>"
 )
 
 
@@ -32,8 +34,18 @@ def check(report: ParsedReport) -> None:
     assert report.is_report or not report.cases
     last: dict[tuple[str, str, str, str], tuple[int, bool]] = {}
     for case in report.cases:
-        text = "".join((case.suite, case.classname, case.name, case.file, case.failure_type, case.failure_message,
-                        case.failure_text, case.output))  # fmt: skip
+        text = "".join(
+            (
+                case.suite,
+                case.classname,
+                case.name,
+                case.file,
+                case.failure_type,
+                case.failure_message,
+                case.failure_text,
+                case.output,
+            )
+        )
         assert "\x00" not in text
         text.encode()
         assert case.duration_us is None or case.duration_us >= 0
@@ -47,12 +59,14 @@ def check(report: ParsedReport) -> None:
     assert all(is_final for _, is_final in last.values())
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_no_bytes_make_the_parser_raise(data: bytes) -> None:
     check(parse_report(data))
     check(parse_report(b"<testsuite><testcase name='a'/>" + data))
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_no_damage_to_a_report_makes_the_parser_raise(data: st.DataObject) -> None:
     damaged = bytearray(VALID)
@@ -67,6 +81,7 @@ def test_no_damage_to_a_report_makes_the_parser_raise(data: st.DataObject) -> No
     assert parse_report(bytes(damaged)) == first
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200), st.sampled_from(["", "<!-- ", "<![CDATA[", '<a b="', "&#"]), st.integers(1, 9))
 def test_repairs_do_not_depend_on_the_pieces(text: str, opening: str, size: int) -> None:
     text = opening + text
@@ -77,6 +92,7 @@ def test_repairs_do_not_depend_on_the_pieces(text: str, opening: str, size: int)
     assert "".join(out) == whole.feed(text, final=True)
 
 
+@settings(deadline=None)
 @given(CASES, XML_TEXT, st.sampled_from(["utf-8", "utf-16", "utf-8-sig"]))
 def test_a_well_formed_report_is_read_whole(
     cases: list[tuple[str, str, Outcome, str]], suite: str, encoding: str

@@ -35,14 +35,19 @@ def story(report: ParsedReport) -> list[tuple[str, str, int, bool]]:
 def test_a_passing_case_carries_its_identity_and_times() -> None:
     report = parse(
         '<testsuites><testsuite name="org.acme.A" timestamp="2024-05-06T07:08:09+02:00">'
-        '<testcase classname="org.acme.A" name="adds" file="a.py" line="12" time="1,234.5"/></testsuite></testsuites>'
+        '<testcase classname="org.acme.A" name="adds" file="a.py" line="12" time="1,234.5"/>'
+        "</testsuite></testsuites>"
     )
     case = only(report)
     assert report.is_report
     assert report.dialect == "junit"
     assert (case.suite, case.classname, case.name, case.file, case.line) == (
-        "org.acme.A", "org.acme.A", "adds", "a.py", 12,
-    )  # fmt: skip
+        "org.acme.A",
+        "org.acme.A",
+        "adds",
+        "a.py",
+        12,
+    )
     assert (case.outcome, case.retry_index, case.is_final) == (Outcome.PASSED, 0, True)
     assert case.duration_us == 1_234_500_000
     assert case.started_at is not None
@@ -51,9 +56,11 @@ def test_a_passing_case_carries_its_identity_and_times() -> None:
 
 def test_nested_suites_lend_their_name_file_and_time_to_the_cases_within() -> None:
     report = parse(
-        '<testsuites><testsuite name="outer" file="o.php" timestamp="2024-01-01T00:00:00"><testcase name="a"/>'
+        '<testsuites><testsuite name="outer" file="o.php" timestamp="2024-01-01T00:00:00">'
+        '<testcase name="a"/>'
         '<testsuite name="inner"><testcase name="b" timestamp="2024-01-02T00:00:00Z"/></testsuite>'
-        '<testsuite><testcase name="c" file="c.php"/></testsuite></testsuite><testcase name="d"/></testsuites>'
+        '<testsuite><testcase name="c" file="c.php"/></testsuite></testsuite>'
+        '<testcase name="d"/></testsuites>'
     )
     assert [(case.name, case.suite, case.file) for case in report.cases] == [
         ("a", "outer", "o.php"),
@@ -94,7 +101,8 @@ def test_a_skip_tells_its_reason() -> None:
 
 def test_the_error_speaks_for_a_case_that_failed_and_errored() -> None:
     case = one_case(
-        '<failure type="AssertionError" message="1 != 2">first</failure><error type="OSError" message="gone">second</error>'
+        '<failure type="AssertionError" message="1 != 2">first</failure>'
+        '<error type="OSError" message="gone">second</error>'
     )
     assert (case.failure_type, case.failure_message) == ("OSError", "gone")
     assert case.failure_text == "first\n\nsecond"
@@ -113,7 +121,7 @@ def test_a_failure_s_own_place_is_no_part_of_the_identity() -> None:
 def test_surefire_a_flaky_test_failed_before_it_passed() -> None:
     report = parse(
         '<testsuite xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
-        'xsi:noNamespaceSchemaLocation="https://maven.apache.org/surefire/maven-surefire-plugin/xsd/x.xsd" name="s">'
+        'xsi:noNamespaceSchemaLocation="https://maven.apache.org/surefire/xsd/surefire.xsd" name="s">'
         '<testcase name="t" time="0.5"><flakyFailure message="m1" type="T"><stackTrace>trace 1</stackTrace>'
         "<system-out>out 1</system-out></flakyFailure><flakyError message='m2'>trace 2</flakyError>"
         "<system-out>of the pass</system-out></testcase></testsuite>"
@@ -129,8 +137,10 @@ def test_surefire_a_flaky_test_failed_before_it_passed() -> None:
 
 def test_surefire_reruns_that_all_fail_end_with_the_last() -> None:
     report = parse(
-        '<testsuite name="s"><testcase name="t" time="0.5"><failure message="first"/><system-out>out 0</system-out>'
-        '<rerunFailure message="second" time="0.25" timestamp="2024-01-01T00:00:00Z"/><rerunError message="third"/>'
+        '<testsuite name="s"><testcase name="t" time="0.5"><failure message="first"/>'
+        "<system-out>out 0</system-out>"
+        '<rerunFailure message="second" time="0.25" timestamp="2024-01-01T00:00:00Z"/>'
+        '<rerunError message="third"/>'
         "</testcase></testsuite>"
     )
     assert story(report) == [("t", "failed", 0, False), ("t", "failed", 1, False), ("t", "errored", 2, True)]
@@ -141,12 +151,16 @@ def test_surefire_reruns_that_all_fail_end_with_the_last() -> None:
 
 def test_a_case_reported_twice_was_retried() -> None:
     report = parse(
-        '<testsuite name="s"><testcase classname="C" name="t"><failure/></testcase><testcase classname="C" name="u"/>'
+        '<testsuite name="s"><testcase classname="C" name="t"><failure/></testcase>'
+        '<testcase classname="C" name="u"/>'
         '<testcase classname="C" name="t"/><testcase classname="D" name="t"/></testsuite>'
     )
     assert story(report) == [
-        ("t", "failed", 0, False), ("u", "passed", 0, True), ("t", "passed", 1, True), ("t", "passed", 0, True),
-    ]  # fmt: skip
+        ("t", "failed", 0, False),
+        ("u", "passed", 0, True),
+        ("t", "passed", 1, True),
+        ("t", "passed", 0, True),
+    ]
     assert [case.ordinal for case in report.cases] == [0, 1, 2, 3]
 
 
@@ -178,7 +192,8 @@ def test_output_is_kept_for_failures_only() -> None:
 def test_output_of_a_suite_goes_to_its_failures_that_have_none() -> None:
     report = parse(
         '<testsuites><testsuite name="s"><testcase name="a"><failure/></testcase><testcase name="b"/>'
-        '<testcase name="c"><error/><system-err>own</system-err></testcase><system-out>of the suite</system-out>'
+        '<testcase name="c"><error/><system-err>own</system-err></testcase>'
+        "<system-out>of the suite</system-out>"
         '</testsuite><testsuite name="z"><testcase name="d"><failure/></testcase></testsuite></testsuites>'
     )
     assert [case.output for case in report.cases] == ["of the suite", "", "own", ""]
@@ -218,7 +233,7 @@ def test_long_texts_are_bounded_and_long_names_stay_apart() -> None:
         (b"<testsuite", ReasonCode.NOT_WELL_FORMED),
         (b"<testsuite name='" + b"x" * (junit.MAX_TOKEN_BYTES + 200_000), ReasonCode.NOT_WELL_FORMED),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 def test_a_report_that_cannot_be_read_says_why(data: bytes, code: ReasonCode) -> None:
     report = parse_report(data)
@@ -249,7 +264,7 @@ def test_a_report_with_too_many_executions_keeps_the_first(monkeypatch: pytest.M
         b"just < text",
         b"\x00\x01<testsuite/>",
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 def test_what_is_no_test_report_is_passed_over_without_an_issue(data: bytes) -> None:
     report = parse_report(data)
@@ -292,7 +307,8 @@ def test_a_truncated_report_keeps_its_whole_cases_and_tells_where_it_ends() -> N
 )
 def test_illegal_characters_are_replaced_and_the_cases_after_them_kept(fault: str) -> None:
     report = parse(
-        f'<testsuite><testcase name="a"><failure>x{fault}y</failure></testcase><testcase name="b"/></testsuite>'
+        f'<testsuite><testcase name="a"><failure>x{fault}y</failure></testcase>'
+        '<testcase name="b"/></testsuite>'
     )
     assert [case.name for case in report.cases] == ["a", "b"]
     assert codes(report) == [ReasonCode.NOT_WELL_FORMED]
@@ -305,8 +321,9 @@ def test_a_raw_less_than_sign_in_an_attribute_is_read() -> None:
         '<testsuite><testcase name="a" time="<<computed>>" classname="x>y"/><testcase name="b"/></testsuite>'
     )
     assert [(case.name, case.classname, case.duration_us) for case in report.cases] == [
-        ("a", "x>y", None), ("b", "", None),
-    ]  # fmt: skip
+        ("a", "x>y", None),
+        ("b", "", None),
+    ]
 
 
 def test_bytes_of_another_encoding_are_replaced() -> None:
@@ -384,8 +401,19 @@ def test_a_control_character_never_reaches_a_name() -> None:
 
 @pytest.mark.parametrize(
     ("head", "maybe"),
-    [(b"<?xml", True), (b"\n  <a", True), (b"\xef\xbb\xbf<a", True), (b"\xff\xfe<\x00", True), (b"\xfe\xff\x00<", True),
-     (b"\x00<\x00a", True), (b"", False), (b"  ", False), (b"{", False), (b"PK", False), (b"\x89PNG", False)],
-)  # fmt: skip
+    [
+        (b"<?xml", True),
+        (b"\n  <a", True),
+        (b"\xef\xbb\xbf<a", True),
+        (b"\xff\xfe<\x00", True),
+        (b"\xfe\xff\x00<", True),
+        (b"\x00<\x00a", True),
+        (b"", False),
+        (b"  ", False),
+        (b"{", False),
+        (b"PK", False),
+        (b"\x89PNG", False),
+    ],
+)
 def test_sniffing(head: bytes, maybe: bool) -> None:
     assert sniff(head) is maybe

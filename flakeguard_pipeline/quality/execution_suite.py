@@ -1,0 +1,265 @@
+"""What must hold of `core.test_execution` before anything is decided from it, as a Great Expectations suite.
+
+Belongs here: the expectations and what a broken one says. Does not belong here: what follows from a broken one
+(assets/checks), nor counts of broken files, which are normal.
+
+Great Expectations costs seconds to import, so the functions that need it import it. It works on the warehouse's own
+tables, through SQLAlchemy, and only counts and a few examples leave the database.
+"""
+
+import json
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+import sqlalchemy as sa
+
+from flakeguard_pipeline.domain.digests import ID_HEX_DIGITS
+from flakeguard_pipeline.domain.model import Outcome
+from flakeguard_pipeline.normalize.signatures import SIGNATURE_HEX_DIGITS
+from flakeguard_pipeline.warehouse import tables
+from flakeguard_pipeline.warehouse.connection import Connection, Warehouse
+from flakeguard_pipeline.warehouse.load import name_of
+
+SUITE_NAME = "core.test_execution"
+
+LONGEST_DURATION = timedelta(days=31)
+"""No CI provider lets a run live longer (GitHub ends one after 35 days, a job after 5), so a longer test is a unit
+mistaken for another: a report's milliseconds read as seconds turn an hour into six weeks."""
+
+EARLIEST_START = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST_START = datetime(9999, 12, 31, tzinfo=UTC)
+"""What every reader of the warehouse can represent; a clock that was never set shows 1970 and is let pass."""
+
+MAX_EXAMPLES = 5
+MAX_EXAMPLE_CHARACTERS = 200
+
+ATTEMPT_IS_LOADED = "expect_run_attempt_to_be_loaded"
+NO_SIGNATURE_WITHOUT_FAILURE = "expect_no_failure_signature_without_failure"
+
+_DIALECT = "flakeguard_duckdb"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One expectation that does not hold. The examples are some of the unexpected values, in no promised choice."""
+
+    expectation: str
+    column: str
+    unexpected_count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteResult:
+    """What a suite found. Findings are ordered by expectation and column."""
+
+    is_passed: bool
+    expectations: int
+    rows: int
+    findings: tuple[Finding, ...]
+
+    def detail(self) -> str:
+        """Return the result as canonical JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class _RowRule:
+    """A rule across columns or tables: a query for the rows that break it. `{batch}` stands for the table."""
+
+    name: str
+    column: str
+    query: str
+
+
+_KEY = ", ".join(tables.test_execution.info["key"])
+_ROW_RULES = (
+    _RowRule(
+        NO_SIGNATURE_WITHOUT_FAILURE,
+        "failure_signature",
+        f"select {_KEY}, outcome, failure_signature from {{batch}} "  # noqa: S608 - names from our metadata
+        f"where outcome in ('{Outcome.PASSED}', '{Outcome.SKIPPED}') and failure_signature <> ''",
+    ),
+    _RowRule(
+        ATTEMPT_IS_LOADED,
+        ", ".join(tables.ATTEMPT_KEY),
+        f"select {', '.join(f'execution.{name}' for name in tables.ATTEMPT_KEY)} "  # noqa: S608 - as above
+        f"from {{batch}} as execution left join {name_of(tables.run_attempt)} as attempt on "
+        + " and ".join(f"attempt.{name} = execution.{name}" for name in tables.ATTEMPT_KEY)
+        + " where attempt.run_id is null",
+    ),
+)
+
+
+def check_executions(warehouse: Warehouse) -> SuiteResult:
+    """Hold `core.test_execution` against its suite; an empty table passes.
+
+    The warehouse stays open, and other processes out, for the length of the call.
+
+    Raises:
+        WarehouseLocked: another process holds the warehouse.
+        WarehouseError: the warehouse cannot be opened.
+    """
+    _import_great_expectations()
+    with warehouse.connect() as connection:
+        rows = int(connection.value(f"select count(*) from {SUITE_NAME}"))  # noqa: S608 - a constant
+        count, findings = _validate(connection)
+    return SuiteResult(is_passed=not findings, expectations=count, rows=rows, findings=findings)
+
+
+def _import_great_expectations() -> None:
+    """Import it before the warehouse is opened: for these seconds nobody else need wait."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "module 'sre_(constants|parse)' is deprecated", DeprecationWarning)
+        import great_expectations.expectations  # noqa: F401
+
+
+def _validate(connection: Connection) -> tuple[int, tuple[Finding, ...]]:
+    """Return how many expectations there are and which do not hold."""
+    import great_expectations as gx
+
+    batch = _batch(connection)
+    suite = gx.ExpectationSuite(SUITE_NAME, expectations=_expectations())
+    # SUMMARY returns counts and some examples; COMPLETE would fetch every unexpected row.
+    validated = batch.validate(suite, result_format="SUMMARY")
+    findings = []
+    for result in validated.results:
+        if result.success:
+            continue
+        rule = next((each for each in _ROW_RULES if each.name == result.expectation_config.meta["name"]), None)
+        findings.append(_finding(result) if rule is None else _row_finding(result, rule, connection))
+    return len(suite.expectations), tuple(sorted(findings, key=lambda each: (each.expectation, each.column)))
+
+
+def _batch(connection: Connection) -> Any:
+    """Return the table as Great Expectations sees it, through cursors of `connection` and in memory only."""
+    import great_expectations as gx
+    from duckdb_sqlalchemy import ConnectionWrapper
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
+    from sqlalchemy.dialects import postgresql
+
+    sa.dialects.registry.register(_DIALECT, "flakeguard_pipeline.quality.buffered_duckdb", "BufferedDuckDB")
+
+    def connect() -> Any:
+        cursor: duckdb.DuckDBPyConnection = connection.raw.cursor()
+        cursor.execute("set timezone = 'UTC'")
+        # Naming the schema in the asset is deprecated; a schema in a URL is not known to the generic SQL source.
+        cursor.execute(f"set schema = '{tables.test_execution.schema}'")
+        return ConnectionWrapper(cursor)
+
+    context = gx.get_context(
+        mode="ephemeral",
+        project_config=DataContextConfig(
+            analytics_enabled=False,
+            progress_bars=ProgressBarsConfig(globally=False),
+            # Otherwise it makes a folder for a website of results.
+            store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+        ),
+    )
+    # The cursors come from a connection that is open already: no second lock to wait for, nothing in the URL that
+    # Great Expectations would take for a variable of its configuration, nothing open once the cursors are closed.
+    source = context.data_sources.add_sql(
+        name="warehouse",
+        connection_string=f"{_DIALECT}://",
+        kwargs={"creator": connect, "poolclass": sa.pool.NullPool},
+    )
+    # Great Expectations has no regular expressions for DuckDB by name. Postgres' operator `~` does in DuckDB what
+    # it does there, for patterns anchored at both ends.
+    source.get_execution_engine().dialect_module = postgresql
+    asset = source.add_table_asset(SUITE_NAME, table_name=tables.test_execution.name)
+    return asset.add_batch_definition_whole_table("all").get_batch()
+
+
+def _expectations() -> list[Any]:
+    """Return the suite; every expectation bears the name that findings call it by."""
+    import great_expectations.expectations as gxe
+
+    table = tables.test_execution
+    identifier = f"^[0-9a-f]{{{ID_HEX_DIGITS}}}$"
+    made = [
+        # a set: columns that a migration adds come last
+        gxe.ExpectTableColumnsToMatchSet(column_set=[column.name for column in table.columns], exact_match=True),
+        *(
+            gxe.ExpectColumnValuesToNotBeNull(column=column.name)
+            for column in table.columns
+            if not column.nullable
+        ),
+        *(
+            gxe.ExpectColumnValueLengthsToBeBetween(column=name, min_value=1)
+            for name in ("org", "repository_id", "run_id")
+        ),
+        gxe.ExpectColumnValuesToBeInSet(column="outcome", value_set=[outcome.value for outcome in Outcome]),
+        gxe.ExpectColumnValuesToBeBetween(column="run_attempt", min_value=1),
+        gxe.ExpectColumnValuesToBeBetween(column="ordinal", min_value=0),
+        gxe.ExpectColumnValuesToBeBetween(column="retry_index", min_value=0),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="duration_us", min_value=0, max_value=LONGEST_DURATION // timedelta(microseconds=1)
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="started_at", min_value=EARLIEST_START, max_value=LATEST_START
+        ),
+        gxe.ExpectColumnValuesToMatchRegex(column="test_key", regex=identifier),
+        gxe.ExpectColumnValuesToMatchRegex(column="report_id", regex=identifier),
+        gxe.ExpectColumnValuesToMatchRegex(
+            column="failure_signature", regex=f"^([0-9a-f]{{{SIGNATURE_HEX_DIGITS}}})?$"
+        ),
+        gxe.ExpectCompoundColumnsToBeUnique(column_list=list(table.info["key"])),
+    ]
+    for expectation in made:
+        expectation.meta = {"name": expectation.expectation_type}
+    rules = [
+        gxe.UnexpectedRowsExpectation(unexpected_rows_query=rule.query, meta={"name": rule.name})
+        for rule in _ROW_RULES
+    ]
+    return [*made, *rules]
+
+
+def _finding(result: Any) -> Finding:
+    """Return what a broken expectation of Great Expectations' own says."""
+    kwargs: Mapping[str, Any] = result.expectation_config.kwargs
+    found: Mapping[str, Any] = result.result
+    column = kwargs.get("column") or ", ".join(kwargs.get("column_list", ()))
+    name = str(result.expectation_config.meta["name"])
+    if "unexpected_count" in found:
+        examples = _examples(found.get("partial_unexpected_list", ()))
+        return Finding(name, column, int(found["unexpected_count"]), examples)
+    if "details" in found:
+        columns = [f"{how}: {each}" for how, names in found["details"]["mismatched"].items() for each in names]
+        return Finding(name, column, len(columns), _examples(columns))
+    return Finding(name, column, 0, _not_evaluated(result))
+
+
+def _row_finding(result: Any, rule: _RowRule, connection: Connection) -> Finding:
+    """Return what a broken rule says, with some of the rows that break it."""
+    if "observed_value" not in result.result:
+        return Finding(rule.name, rule.column, 0, _not_evaluated(result))
+    rows = connection.read(
+        f"select distinct * from ({rule.query.format(batch=SUITE_NAME)}) "  # noqa: S608 - constants
+        f"order by all limit {MAX_EXAMPLES}"
+    )
+    return Finding(rule.name, rule.column, int(result.result["observed_value"]), _examples(rows.to_dicts()))
+
+
+def _not_evaluated(result: Any) -> tuple[str, ...]:
+    """Return why an expectation could not even be evaluated, such as a column that is not there."""
+    info: Mapping[str, Any] = result.exception_info or {}
+    causes = [info] if "exception_message" in info else list(info.values())
+    messages = [str(cause["exception_message"]) for cause in causes if isinstance(cause, Mapping)]
+    return _examples([f"could not be evaluated: {message}" for message in messages or ["no reason given"]])
+
+
+def _examples(values: Iterable[Any]) -> tuple[str, ...]:
+    """Return some distinct values as short texts, in order."""
+    texts = {
+        json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, Mapping) else str(value)
+        for value in values
+    }
+    return tuple(text[:MAX_EXAMPLE_CHARACTERS] for text in sorted(texts)[:MAX_EXAMPLES])
