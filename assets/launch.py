@@ -3,10 +3,12 @@
 Belongs here: what is due, and running it. Does not belong here: what a person is told (cli/run.py).
 """
 
-import logging
+import contextlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -15,7 +17,7 @@ from assets.dbt_project import project_digest
 from assets.instance import COMMAND, LAUNCHED_BY, exclusive
 from assets.partitions import clamped_range, range_tags
 from assets.resources import ClockResource, Workspace, WorkspaceResource, tell
-from flakeguard_pipeline.domain.errors import DataCheckFailed, OperationError
+from flakeguard_pipeline.domain.errors import DataCheckFailedError, OperationError
 from flakeguard_pipeline.ingest.landing import find_pending
 from flakeguard_pipeline.ingest.loading import attempts_to_load, days_of, unattributed_is_stale
 from flakeguard_pipeline.progress import Progress
@@ -69,8 +71,7 @@ def _days_due(place: Workspace) -> list[str]:
     days = {each.day for each in pending if each.day}
     days.update(days_of(attempts_to_load(place.settings, place.zone, place.warehouse)))
     if not days and (
-        any(not each.day for each in pending)
-        or unattributed_is_stale(place.settings, place.zone, place.warehouse)
+        any(not each.day for each in pending) or unattributed_is_stale(place.settings, place.zone, place.warehouse)
     ):
         days.add(datetime.now(UTC).date().isoformat())
     return sorted(days)
@@ -113,12 +114,14 @@ class _Runner:
         return self._whole
 
     def _execute(self, definitions: dg.Definitions, job: str, tags: Mapping[str, str]) -> None:
-        result = definitions.resolve_job_def(job).execute_in_process(
-            instance=self._instance,
-            tags={LAUNCHED_BY: COMMAND, **tags},
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            raise_on_error=True,
-        )
+        # dbt's own lines go to standard output, which belongs to the summary; they are in the run's log, too.
+        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+            result = definitions.resolve_job_def(job).execute_in_process(
+                instance=self._instance,
+                tags={LAUNCHED_BY: COMMAND, **tags},
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                raise_on_error=True,
+            )
         for event in result.all_events:
             if event.is_step_materialization:
                 materialization = event.step_materialization_data.materialization
@@ -137,7 +140,7 @@ class _Runner:
                 detail = "; ".join(
                     f"{key}: {value.value}" for key, value in evaluation.metadata.items() if key == "findings"
                 )
-                raise DataCheckFailed(
+                raise DataCheckFailedError(
                     f"the data check {evaluation.check_name} on {asset} did not hold, so nothing was scored: {detail}"
                 )
             if evaluation.severity is dg.AssetCheckSeverity.ERROR:

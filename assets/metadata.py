@@ -2,6 +2,7 @@
 
 import base64
 import html
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ CELL_CHARACTERS = 90
 def table(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> dg.MarkdownMetadataValue:
     """Return a Markdown table of at most `PREVIEW_ROWS` rows."""
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row, _ in zip(rows, range(PREVIEW_ROWS))]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in itertools.islice(rows, PREVIEW_ROWS)]
     return dg.MetadataValue.md("\n".join(lines))
 
 

@@ -30,7 +30,8 @@ def belongs_to(partition_range: dg.PartitionKeyRange) -> Callable[[str], bool]:
 def clamped_range(days: list[str]) -> dg.PartitionKeyRange:
     """Return the smallest range of partitions that covers all of `days`, of which there is at least one."""
     first, last = FIRST_DAY, last_day()
-    return dg.PartitionKeyRange(min(max(min(days), first), last), min(max(max(days), first), last))
+    clamped = sorted(min(max(day, first), last) for day in days)
+    return dg.PartitionKeyRange(clamped[0], clamped[-1])
 
 
 def range_tags(partition_range: dg.PartitionKeyRange) -> dict[str, str]:

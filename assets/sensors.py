@@ -19,8 +19,8 @@ SENSOR_SECONDS = 60
     job=jobs.ingest,
     minimum_interval_seconds=SENSOR_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Looks for run attempts in the drop folder that were not landed yet and asks for their days. The cursor "
-    "holds what was asked for, so that nothing is requested twice; what has landed leaves it.",
+    description="Looks for run attempts in the drop folder that were not landed yet and asks for their days. The "
+    "cursor holds what was asked for, so that nothing is requested twice; what has landed leaves it.",
 )
 def drop_folder_sensor(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> dg.SensorResult:
     """Request one run for the days of everything new."""

@@ -126,6 +126,7 @@ class Settings:
                 "loading",
                 self.org or "",
                 self.provider,
+                self.default_branch or "",
                 repr((rules.prefixes, rules.pattern, sorted(rules.shard_like))),
                 repr([(rule.artifact, rule.job) for rule in self.job_rules]),
             ]

@@ -27,13 +27,13 @@ class Translator(DagsterDbtTranslator):
     """Names groups and owners; keys are `<schema>/<model>`, which is dbt's own default here."""
 
     def __init__(self) -> None:
-        super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=True))
+        super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """Return the group that a model names, else its folder's."""
         return super().get_group_name(dbt_resource_props) or GROUP_OF_FOLDER.get(dbt_resource_props["fqn"][1])
 
-    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:  # noqa: ARG002 - dagster-dbt's signature
         """Return who looks after a model."""
         return OWNERS
 

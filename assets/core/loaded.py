@@ -65,9 +65,7 @@ def core_tables(
     place = workspace.open()
     upgrade(place.warehouse)
     belongs = belongs_to(context.partition_key_range)
-    chosen = [
-        each for each in attempts_to_load(place.settings, place.zone, place.warehouse) if belongs(each.day)
-    ]
+    chosen = [each for each in attempts_to_load(place.settings, place.zone, place.warehouse) if belongs(each.day)]
     place.progress.stage("load", len(chosen))
     counts = load_attempts(place.settings, place.zone, place.warehouse, chosen, progress=place.progress)
     if unattributed_is_stale(place.settings, place.zone, place.warehouse):

@@ -52,7 +52,7 @@ def health_snapshot(
         place.progress,
     )
     scored = [scoring.health for scoring in done.results.values()]
-    health = pl.concat(scored) if scored else pl.DataFrame(schema={name: pl.String for name in (*FINDINGS, "status")})
+    health = pl.concat(scored) if scored else pl.DataFrame(schema=dict.fromkeys((*FINDINGS, "status"), pl.String))
     by_status = dict(health.group_by("status").len().sort("status").iter_rows())
     findings = health.filter(pl.col("status").is_in(["flaky", "broken"])) if scored else health
     worst = findings.sort("status", "flake_rate", "test_id", descending=[False, True, False]) if scored else findings

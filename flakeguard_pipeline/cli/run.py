@@ -15,7 +15,7 @@ SOME_FAILED = 1
 @workspace_options
 @as_of_option
 def run(drop: str, warehouse: str | None, out: str | None, as_of: datetime | None, config: Path | None) -> None:
-    """Ingest what is new in the drop folder DIR, compute statistics, decide and export.
+    r"""Ingest what is new in the drop folder DIR, compute statistics, decide and export.
 
     Runs the same assets as the Dagster UI, in this process. It can be stopped at any moment; running it again completes
     the work. Exit status: 0 when all of it succeeded, also when some reports were rejected; 2 for wrong usage or
@@ -60,7 +60,5 @@ def run_main_job(
     with make_progress() as progress:
         launched = launch(resource, as_of=as_of, progress=progress)
     summary = summarise(place)
-    click.echo(
-        render(summary, as_of=launched.as_of, new=launched.metadata, out=settings.out, faults=launched.faults)
-    )
+    click.echo(render(summary, as_of=launched.as_of, new=launched.metadata, out=settings.out, faults=launched.faults))
     return SOME_FAILED if launched.faults else 0

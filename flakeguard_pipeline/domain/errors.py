@@ -5,9 +5,9 @@
     │   └── ConfigurationError
     └── OperationError        the work could not be done: exit status 1
         ├── WarehouseError
-        │   └── WarehouseLocked
+        │   └── WarehouseLockedError
         ├── LandingError
-        └── DataCheckFailed
+        └── DataCheckFailedError
 
 Each message says what is wrong, where, and what to do; the command line prints it as one line.
 """
@@ -37,7 +37,7 @@ class WarehouseError(OperationError):
     """The warehouse cannot be opened, read or written."""
 
 
-class WarehouseLocked(WarehouseError):
+class WarehouseLockedError(WarehouseError):
     """Another process holds the embedded warehouse's file."""
 
 
@@ -45,5 +45,5 @@ class LandingError(OperationError):
     """The landing zone cannot be read or written."""
 
 
-class DataCheckFailed(OperationError):
+class DataCheckFailedError(OperationError):
     """Loaded data break an expectation that decisions rest on."""

@@ -36,9 +36,7 @@ def path_segment(text: str) -> str:
     end = len(text.rstrip(". "))  # '.' and '..' are trailing dots all over
     device = text.partition(".")[0].rstrip(" ").lower() in _DEVICES
     return "".join(
-        _encoded(character)
-        if _needs_encoding(character) or index >= end or (device and index == 0)
-        else character
+        _encoded(character) if _needs_encoding(character) or index >= end or (device and index == 0) else character
         for index, character in enumerate(text)
     )
 

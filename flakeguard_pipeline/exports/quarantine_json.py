@@ -49,20 +49,14 @@ class ExportEntry:
     clean_runs_needed: int | None = None
 
 
-def export_entry(
-    entry: Entry, *, owner: str | None = None, clean_runs_needed: int | None = None
-) -> ExportEntry:
+def export_entry(entry: Entry, *, owner: str | None = None, clean_runs_needed: int | None = None) -> ExportEntry:
     """Return the export's entry for a quarantined test; what it shows is what the decision rested on.
 
     Raises:
         ValueError: `entry` is not quarantined.
     """
     event = entry.event
-    if (
-        entry.state is not QuarantineState.QUARANTINED
-        or entry.quarantined_at is None
-        or event.expires_at is None
-    ):
+    if entry.state is not QuarantineState.QUARANTINED or entry.quarantined_at is None or event.expires_at is None:
         raise ValueError(f"test {event.test_id} is not quarantined")
     evidence: dict[str, Any] = json.loads(event.evidence)
     return ExportEntry(

@@ -81,11 +81,7 @@ def land(
             teller.advance()
         zone.record(
             landed,
-            {
-                (source.name, each.found.folder): each.previous_day
-                for each in batch
-                if each.previous_day is not None
-            },
+            {(source.name, each.found.folder): each.previous_day for each in batch if each.previous_day is not None},
         )
     return counts
 

@@ -84,9 +84,7 @@ def load_attempts(
     waiting = 0
     for wanted in attempts:
         try:
-            rows = read_attempt(
-                zone, wanted, variant_rules=settings.variant_rules, job_rules=settings.job_rules
-            )
+            rows = read_attempt(zone, wanted, variant_rules=settings.variant_rules, job_rules=settings.job_rules)
         except FlakeGuardError as error:
             counts.faults.append(f"{wanted.repository_id} run {wanted.run_id}/{wanted.run_attempt}: {error}")
             continue

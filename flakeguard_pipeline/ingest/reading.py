@@ -89,9 +89,7 @@ def read_attempt(
                 rows.rejected.append({**identity, **_rejection(each, ReasonCode.RUN_NOT_COMPLETED, detail)})
             else:
                 passed_over += 1
-        elif each.data and not sniff(each.data[:256]):
-            passed_over += 1
-        elif not each.data and not each.path.lower().endswith(REPORT_SUFFIX):
+        elif (each.data and not sniff(each.data[:256])) or (not each.data and not each.path.lower().endswith(REPORT_SUFFIX)):
             passed_over += 1
         else:
             digest = bytes_digest(each.data)
@@ -329,5 +327,3 @@ def _distinct(rejected: list[Row]) -> list[Row]:
     for row in rejected:
         by_key[row["artifact"], row["path"], row["reason_code"], row["digest"]].append(row)
     return [min(same, key=lambda row: (row["detail"], row["source"])) for same in by_key.values()]
-
-

@@ -125,7 +125,7 @@ class LandingZone:
         with _explained(str(folder or "a temporary file")):
             if folder:
                 folder.mkdir(parents=True, exist_ok=True)
-            scratch = tempfile.NamedTemporaryFile(dir=folder, delete=False)
+            scratch = tempfile.NamedTemporaryFile(dir=folder, delete=False)  # noqa: SIM115 - closed below
         try:
             with scratch:
                 yield scratch

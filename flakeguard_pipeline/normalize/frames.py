@@ -105,9 +105,7 @@ def executions_frame(report: ParsedReport, context: ReportContext) -> pl.DataFra
         "outcome": [case.outcome.value for case in cases],
         "retry_index": [min(case.retry_index, _MAX_INT32) for case in cases],
         "is_final": [case.is_final for case in cases],
-        "started_at": [
-            run_started if case.started_at is None else _micros(case.started_at) for case in cases
-        ],
+        "started_at": [run_started if case.started_at is None else _micros(case.started_at) for case in cases],
         "duration_us": [_duration(case.duration_us) for case in cases],
         "failure_type": types,
         "failure_message": messages,
@@ -138,9 +136,7 @@ def executions_frame(report: ParsedReport, context: ReportContext) -> pl.DataFra
     ]
     return (
         pl.DataFrame(typed)
-        .with_columns(
-            pl.lit(value, dtype=EXECUTION_SCHEMA[name]).alias(name) for name, value in constants.items()
-        )
+        .with_columns(pl.lit(value, dtype=EXECUTION_SCHEMA[name]).alias(name) for name, value in constants.items())
         .select(*EXECUTION_SCHEMA)
     )
 

@@ -62,9 +62,7 @@ def _rules() -> Iterator[_Rule]:
     yield rule("npm-token", "npm_", r"npm_[A-Za-z0-9]{36}")
     yield rule("pypi-token", "pypi-", r"pypi-[A-Za-z0-9_-]{50,}+")
     # only at the start of a run of its characters: the dots are looked for once in each run
-    yield rule(
-        "jwt", "eyj", r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}+\.[A-Za-z0-9_-]{5,}+(?:\.[A-Za-z0-9_-]*+)?"
-    )
+    yield rule("jwt", "eyj", r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}+\.[A-Za-z0-9_-]{5,}+(?:\.[A-Za-z0-9_-]*+)?")
     yield rule(
         "password",
         "://",

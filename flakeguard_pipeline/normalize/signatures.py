@@ -39,9 +39,7 @@ SIGNATURE_RULES: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ),
     (
         "folders of absolute paths; the last name stays",
-        re.compile(
-            r"(?<![\w./\\:+@~#<>$-])(?:[A-Za-z]:)?(?:[\\/][\w.+@~#<>$-]++(?=[\\/]))++(?=[\\/][\w.+@~#<>$-])"
-        ),
+        re.compile(r"(?<![\w./\\:+@~#<>$-])(?:[A-Za-z]:)?(?:[\\/][\w.+@~#<>$-]++(?=[\\/]))++(?=[\\/][\w.+@~#<>$-])"),
         "<path>",
     ),
     ("memory addresses", re.compile(r"0x[0-9a-f]+", re.IGNORECASE), "#"),
@@ -49,9 +47,7 @@ SIGNATURE_RULES: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("digests: hexadecimal words with a digit", re.compile(r"\b(?=[a-f]{0,64}[0-9])[0-9a-f]{8,}\b"), "#"),
     (
         "durations: a number and its unit",
-        re.compile(
-            r"[0-9]+(?:[.,][0-9]+)*\s?(?:ns|µs|us|ms|s|sec|secs|seconds?|m|mins?|minutes?|milliseconds?)\b"
-        ),
+        re.compile(r"[0-9]+(?:[.,][0-9]+)*\s?(?:ns|µs|us|ms|s|sec|secs|seconds?|m|mins?|minutes?|milliseconds?)\b"),
         "<duration>",
     ),
     ("numbers: counts, ports, lines, IP addresses", re.compile(r"[0-9]+(?:[.,][0-9]+)*"), "#"),

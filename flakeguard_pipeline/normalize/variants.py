@@ -69,9 +69,7 @@ class JobRule:
         groups = _compiled(self.artifact, "job rule").groupindex
         for name in _PLACEHOLDER.findall(self.job):
             if name not in groups:
-                raise ConfigurationError(
-                    f"job rule: {self.job!r} uses {{{name}}}, {self.artifact!r} has no such group"
-                )
+                raise ConfigurationError(f"job rule: {self.job!r} uses {{{name}}}, {self.artifact!r} has no such group")
 
     def expand(self, artifact: str) -> str | None:
         """Return the job's name for `artifact`, None where the pattern does not match."""

@@ -1,0 +1,1 @@
+"""What assets and commands call: read, compute, write, repository by repository."""

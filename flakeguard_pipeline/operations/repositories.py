@@ -47,7 +47,7 @@ def for_each(
     for repository in members:
         try:
             done.results[repository] = work(repository)
-        except Exception as error:  # noqa: BLE001 - isolation is the point; nothing is swallowed, see `faults`
+        except Exception as error:
             logger.warning("repository %s failed", repository.full_name, exc_info=True)
             done.faults.append(f"{repository.org}: {repository.full_name}: {error or type(error).__name__}")
         teller.advance()

@@ -177,11 +177,7 @@ class Repair:
         out: list[str] = []
         at = 0
         while at < len(buffer):
-            step = (
-                self._in_section(buffer, at, out, final)
-                if self._closing
-                else self._outside(buffer, at, out, final)
-            )
+            step = self._in_section(buffer, at, out, final) if self._closing else self._outside(buffer, at, out, final)
             if step == at:
                 break
             at = step

@@ -419,9 +419,7 @@ class _Reader:
                 # a failure's own file and line are where it broke, not where the test is: never identity
                 file=identity_text(get("file") or "") or suite.file,
                 line=line_number(get("line")),
-                outcome=Outcome.PASSED
-                if status is None
-                else _OUTCOME_OF_STATUS.get(status.lower(), Outcome.PASSED),
+                outcome=Outcome.PASSED if status is None else _OUTCOME_OF_STATUS.get(status.lower(), Outcome.PASSED),
                 duration_us=duration_us(get("time")),
                 started_at=suite.started_at if started_at is None else started_at,
             )
@@ -476,11 +474,7 @@ class _Reader:
         if case.failures:
             last.outcome = Outcome.ERRORED if case.errored else Outcome.FAILED
             _describe(last, case.failures)
-        elif (
-            case.skip is not None
-            and last.outcome is not Outcome.FAILED
-            and last.outcome is not Outcome.ERRORED
-        ):
+        elif case.skip is not None and last.outcome is not Outcome.FAILED and last.outcome is not Outcome.ERRORED:
             last.outcome = Outcome.SKIPPED
             last.failure_message = case.skip.message or first_line(case.skip.text.text())
         failed = last.outcome is Outcome.FAILED or last.outcome is Outcome.ERRORED

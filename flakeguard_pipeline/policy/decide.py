@@ -63,9 +63,7 @@ def decide(
     qualifies = _qualifies(policy)
     decided = pl.Series("test_id", list(current), dtype=pl.String).implode()
     concerned = (
-        health.filter(pl.col("test_id").is_in(decided) | qualifies)
-        .with_columns(qualifies=qualifies)
-        .sort("test_id")
+        health.filter(pl.col("test_id").is_in(decided) | qualifies).with_columns(qualifies=qualifies).sort("test_id")
     )
     flakes = _flakes(concerned, evidence)
     rows = {row["test_id"]: row for row in concerned.iter_rows(named=True)}

@@ -50,9 +50,7 @@ class Policy:
         if not isinstance(self.enabled, bool):
             raise ConfigurationError(f"policy: enabled must be true or false, not {self.enabled!r}")
         if self.excuse not in EXCUSES:
-            raise ConfigurationError(
-                f"policy: excuse must be one of {', '.join(EXCUSES)}, not {self.excuse!r}"
-            )
+            raise ConfigurationError(f"policy: excuse must be one of {', '.join(EXCUSES)}, not {self.excuse!r}")
 
     @property
     def version(self) -> str:

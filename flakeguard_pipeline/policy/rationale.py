@@ -20,9 +20,7 @@ class Run:
     run_attempt: int
 
 
-def evidence_json(
-    row: Mapping[str, Any] | None, runs: Collection[Run], signatures: Collection[str] | None
-) -> str:
+def evidence_json(row: Mapping[str, Any] | None, runs: Collection[Run], signatures: Collection[str] | None) -> str:
     """Return what a decision rests on as canonical JSON: sorted keys, no spaces, floats rounded.
 
     `row` is the test's row of the health frame; None where it has none any more, which leaves counts of 0.

@@ -1,0 +1,1 @@
+"""Expectations on loaded data."""

@@ -16,7 +16,7 @@ class BufferingContext(DuckDBExecutionContext):
 
     def post_exec(self) -> None:
         """Move the rows of the statement that just ran into memory."""
-        super().post_exec()
+        super().post_exec()  # type: ignore[no-untyped-call]
         description: Any = self.cursor.description
         if description:
             self.cursor_fetch_strategy = FullyBufferedCursorFetchStrategy(

@@ -27,15 +27,15 @@ from flakeguard_pipeline.warehouse.load import name_of
 SUITE_NAME = "core.test_execution"
 
 LONGEST_DURATION = timedelta(days=31)
-"""No CI provider lets a run live longer (GitHub ends one after 35 days, a job after 5), so a longer test is a unit
-mistaken for another: a report's milliseconds read as seconds turn an hour into six weeks."""
+"""Far above what CI lets live (GitHub ends a job after 5 days at most), so a longer test is a unit mistaken for
+another: milliseconds read as seconds turn an hour into six weeks."""
 
 EARLIEST_START = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_START = datetime(9999, 12, 31, tzinfo=UTC)
 """What every reader of the warehouse can represent; a clock that was never set shows 1970 and is let pass."""
 
 MAX_EXAMPLES = 5
-MAX_EXAMPLE_CHARACTERS = 200
+MAX_EXAMPLE_CHARACTERS = 300
 
 ATTEMPT_IS_LOADED = "expect_run_attempt_to_be_loaded"
 NO_SIGNATURE_WITHOUT_FAILURE = "expect_no_failure_signature_without_failure"
@@ -101,7 +101,7 @@ def check_executions(warehouse: Warehouse) -> SuiteResult:
     The warehouse stays open, and other processes out, for the length of the call.
 
     Raises:
-        WarehouseLocked: another process holds the warehouse.
+        WarehouseLockedError: another process holds the warehouse.
         WarehouseError: the warehouse cannot be opened.
     """
     _import_great_expectations()
@@ -187,11 +187,7 @@ def _expectations() -> list[Any]:
     made = [
         # a set: columns that a migration adds come last
         gxe.ExpectTableColumnsToMatchSet(column_set=[column.name for column in table.columns], exact_match=True),
-        *(
-            gxe.ExpectColumnValuesToNotBeNull(column=column.name)
-            for column in table.columns
-            if not column.nullable
-        ),
+        *(gxe.ExpectColumnValuesToNotBeNull(column=column.name) for column in table.columns if not column.nullable),
         *(
             gxe.ExpectColumnValueLengthsToBeBetween(column=name, min_value=1)
             for name in ("org", "repository_id", "run_id")
@@ -203,9 +199,7 @@ def _expectations() -> list[Any]:
         gxe.ExpectColumnValuesToBeBetween(
             column="duration_us", min_value=0, max_value=LONGEST_DURATION // timedelta(microseconds=1)
         ),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="started_at", min_value=EARLIEST_START, max_value=LATEST_START
-        ),
+        gxe.ExpectColumnValuesToBeBetween(column="started_at", min_value=EARLIEST_START, max_value=LATEST_START),
         gxe.ExpectColumnValuesToMatchRegex(column="test_key", regex=identifier),
         gxe.ExpectColumnValuesToMatchRegex(column="report_id", regex=identifier),
         gxe.ExpectColumnValuesToMatchRegex(
@@ -216,8 +210,7 @@ def _expectations() -> list[Any]:
     for expectation in made:
         expectation.meta = {"name": expectation.expectation_type}
     rules = [
-        gxe.UnexpectedRowsExpectation(unexpected_rows_query=rule.query, meta={"name": rule.name})
-        for rule in _ROW_RULES
+        gxe.UnexpectedRowsExpectation(unexpected_rows_query=rule.query, meta={"name": rule.name}) for rule in _ROW_RULES
     ]
     return [*made, *rules]
 

@@ -61,9 +61,7 @@ _JAVA_METHODS = (
 
 def suite(tests: int, retried: int) -> tuple[SimulatedTest, ...]:
     """Return `tests` distinct test cases; the last `retried` of them are Java, reported by Surefire."""
-    return tuple(_python_test(i) for i in range(tests - retried)) + tuple(
-        _java_test(i) for i in range(retried)
-    )
+    return tuple(_python_test(i) for i in range(tests - retried)) + tuple(_java_test(i) for i in range(retried))
 
 
 def _python_test(index: int) -> SimulatedTest:

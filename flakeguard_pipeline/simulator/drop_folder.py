@@ -49,9 +49,7 @@ def run_files(history: SimulatedHistory, index: int) -> dict[str, bytes]:
         if run.jobs[place].completed_at is None:
             continue
         planted = {
-            fault.kind: fault.report
-            for fault in history.imperfections
-            if fault.run == index and fault.variant == place
+            fault.kind: fault.report for fault in history.imperfections if fault.run == index and fault.variant == place
         }
         if ImperfectionKind.NOT_A_ZIP in planted:
             data = _NOT_A_ZIP
@@ -71,19 +69,13 @@ def _reports(history: SimulatedHistory, index: int, place: int) -> dict[str, str
     durations = history.durations_us[index, place].tolist()
     cases: dict[str, list[ReportedCase]] = {}
     for number, test in enumerate(history.tests):
-        failures = (
-            _failures(history, index, place, number) if history.failed_tries[index, place, number] else ()
-        )
+        failures = _failures(history, index, place, number) if history.failed_tries[index, place, number] else ()
         case = ReportedCase(test, OUTCOMES[outcomes[number]], durations[number], failures)
         cases.setdefault(test.report, []).append(case)
-    started_at = (run.jobs[place].started_at or run.run_started_at) + timedelta(
-        seconds=38, microseconds=417_209
-    )
+    started_at = (run.jobs[place].started_at or run.run_started_at) + timedelta(seconds=38, microseconds=417_209)
     hostname = f"runner-{history.parameters.variants[place]}"
     return {
-        name: surefire_report(group, JAVA_CLASS)
-        if name == JAVA_REPORT
-        else pytest_report(group, started_at, hostname)
+        name: surefire_report(group, JAVA_CLASS) if name == JAVA_REPORT else pytest_report(group, started_at, hostname)
         for name, group in cases.items()
     }
 

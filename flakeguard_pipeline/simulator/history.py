@@ -152,9 +152,7 @@ class _Drawer:
         self._rng = stream(parameters.seed, "outcomes")
         bases = np.array(_BASE_DURATIONS_US, dtype=np.int64)
         # one base per test, whatever the variant
-        self._base_us = bases[
-            stream(parameters.seed, "durations").integers(0, len(bases), size=parameters.tests)
-        ]
+        self._base_us = bases[stream(parameters.seed, "durations").integers(0, len(bases), size=parameters.tests)]
 
     def draw(self, push: Push, attempt: _Attempt, run_id: int) -> tuple[SimulatedRun, _Drawn]:
         """Return the attempt and its outcomes."""

@@ -115,13 +115,9 @@ class SimulationParameters:
     def _check_identity(self) -> None:
         parts = self.full_name.split("/")
         if len(parts) != 2 or not all(_NAME.fullmatch(part) for part in parts):
-            raise ValueError(
-                f"full_name must be 'owner/name' of letters, digits, . _ -: got {self.full_name!r}"
-            )
+            raise ValueError(f"full_name must be 'owner/name' of letters, digits, . _ -: got {self.full_name!r}")
         if not _NAME.fullmatch(self.default_branch):
-            raise ValueError(
-                f"default_branch must consist of letters, digits, . _ -: got {self.default_branch!r}"
-            )
+            raise ValueError(f"default_branch must consist of letters, digits, . _ -: got {self.default_branch!r}")
         if not self.variants:
             raise ValueError("variants must name at least one variant")
         for variant in self.variants:

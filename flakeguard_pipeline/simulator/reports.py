@@ -65,10 +65,7 @@ def _seconds(microseconds: int) -> str:
 
 def _attributes(case: ReportedCase) -> str:
     test = case.test
-    return (
-        f"classname={quoteattr(test.classname)} name={quoteattr(test.name)} "
-        f'time="{_seconds(case.duration_us)}"'
-    )
+    return f'classname={quoteattr(test.classname)} name={quoteattr(test.name)} time="{_seconds(case.duration_us)}"'
 
 
 def _pytest_case(case: ReportedCase) -> str:
@@ -105,9 +102,7 @@ def _surefire_case(case: ReportedCase) -> str:
         ]
     if not lines:
         return f"  <testcase {_attributes(case)}/>\n"
-    return (
-        f"  <testcase {_attributes(case)}>\n" + "".join(f"    {line}\n" for line in lines) + "  </testcase>\n"
-    )
+    return f"  <testcase {_attributes(case)}>\n" + "".join(f"    {line}\n" for line in lines) + "  </testcase>\n"
 
 
 def _described(failure: Failure) -> str:

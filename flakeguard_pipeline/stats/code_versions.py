@@ -66,9 +66,7 @@ def default_branch_failures(
         .with_columns(previous=pl.col("all_fail").shift(1, fill_value=False).over("test"))
         .with_columns(spell=(pl.col("all_fail") & ~pl.col("previous")).cum_sum())
     )
-    newest_pass = (
-        history.filter(~pl.col("all_fail")).group_by("test").agg(newest_pass=pl.col("position").max())
-    )
+    newest_pass = history.filter(~pl.col("all_fail")).group_by("test").agg(newest_pass=pl.col("position").max())
     spells = (
         history.filter("all_fail")
         .group_by("test", "spell")

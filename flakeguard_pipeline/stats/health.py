@@ -106,9 +106,7 @@ def _without_outages(window: pl.DataFrame, rows: pl.DataFrame, parameters: Scori
     )
 
 
-def _counts(
-    tests: pl.DataFrame, trusted: pl.DataFrame, versions: pl.DataFrame, broken: pl.DataFrame
-) -> pl.DataFrame:
+def _counts(tests: pl.DataFrame, trusted: pl.DataFrame, versions: pl.DataFrame, broken: pl.DataFrame) -> pl.DataFrame:
     """Return the tests with all counts that their judgement rests on; 0 where there is none."""
     totals = trusted.group_by("test").agg(
         pl.col("executions", "failures", "infra_failures").sum(),
@@ -170,9 +168,7 @@ def _judgement(counts: pl.DataFrame, parameters: ScoringParameters) -> list[pl.S
     # healthy even if the unproven failures on the default branch were flakes
     p_flaky_at_worst = posterior.exceeds(alpha + column("possible_flakes"), beta, floor)
     healthy = (
-        (np.maximum(p_flaky, p_flaky_at_worst) <= parameters.healthy_to)
-        & (trailing == 0)
-        & (column("executions") > 0)
+        (np.maximum(p_flaky, p_flaky_at_worst) <= parameters.healthy_to) & (trailing == 0) & (column("executions") > 0)
     )
     status = np.select(
         [broken, fixed, flaky, healthy],

@@ -12,9 +12,7 @@ import polars as pl
 from flakeguard_pipeline.stats.parameters import ScoringParameters
 
 
-def outage_attempts(
-    window: pl.DataFrame, known: pl.DataFrame, *, parameters: ScoringParameters
-) -> pl.DataFrame:
+def outage_attempts(window: pl.DataFrame, known: pl.DataFrame, *, parameters: ScoringParameters) -> pl.DataFrame:
     """Return the `attempt` of each outage among the window's attempts, in no particular order.
 
     Both frames have the integer columns `test`, `version`, `attempt`, `executions` and `failures`. Attempts
@@ -32,16 +30,12 @@ def outage_attempts(
     )
     on_same_code = known.filter(executed).join(suspects.select("version").unique(), on="version", how="semi")
     repeated = (
-        on_same_code.group_by("version")
-        .agg(attempts=pl.col("attempt").n_unique())
-        .filter(pl.col("attempts") > 1)
+        on_same_code.group_by("version").agg(attempts=pl.col("attempt").n_unique()).filter(pl.col("attempts") > 1)
     )
     candidates = on_same_code.join(repeated, on="version", how="semi")
     suspected = set(suspects.get_column("attempt").to_list())
     found: list[int] = []
-    for rows in candidates.partition_by(
-        "version"
-    ):  # few: code versions with a mass failure and a second attempt
+    for rows in candidates.partition_by("version"):  # few: code versions with a mass failure and a second attempt
         found.extend(_contradicted(rows, suspected))
     return pl.DataFrame({"attempt": found}, schema={"attempt": known.schema["attempt"]})
 

@@ -45,9 +45,7 @@ def is_checked(connection: Connection, suite_name: str, core_version: str) -> bo
     return bool(passed)
 
 
-def record_check(
-    connection: Connection, suite_name: str, *, core_version: str, is_passed: bool, detail: str
-) -> None:
+def record_check(connection: Connection, suite_name: str, *, core_version: str, is_passed: bool, detail: str) -> None:
     """Remember the newest result of a suite of expectations."""
     row = {
         "org": ALL_ORGANISATIONS,

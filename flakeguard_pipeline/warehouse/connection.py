@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from flakeguard_pipeline.domain.errors import ConfigurationError, WarehouseError, WarehouseLocked
+from flakeguard_pipeline.domain.errors import ConfigurationError, WarehouseError, WarehouseLockedError
 
 LOCK_WAIT_SECONDS = 20.0
 """How long to wait for another process to let go of the file: longer than any step of ours but a first load,
@@ -117,7 +117,7 @@ class Warehouse:
         """Open the warehouse for the length of the block.
 
         Raises:
-            WarehouseLocked: another process holds the file for longer than `LOCK_WAIT_SECONDS`.
+            WarehouseLockedError: another process holds the file for longer than `LOCK_WAIT_SECONDS`.
             WarehouseError: the file cannot be opened or is no warehouse.
         """
         raw = self._open(read_only=read_only)
@@ -150,7 +150,7 @@ class Warehouse:
                         "--warehouse"
                     ) from error
                 if time.monotonic() > deadline:
-                    raise WarehouseLocked(
+                    raise WarehouseLockedError(
                         f"the warehouse {self.path} is locked by another process{_holder(text)}; wait until it has "
                         "finished, or close it"
                     ) from error

@@ -165,9 +165,7 @@ def upgrade() -> None:
         sa.Column("job_id", sa.Text(), nullable=False),
         sa.Column("test_key", sa.Text(), nullable=False),
         sa.Column("variant", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint(
-            "org", "repository_id", "run_id", "run_attempt", "job_id", "test_key", "variant"
-        ),
+        sa.PrimaryKeyConstraint("org", "repository_id", "run_id", "run_attempt", "job_id", "test_key", "variant"),
         schema="core",
     )
     op.create_table(
@@ -231,9 +229,7 @@ def upgrade() -> None:
         sa.Column("run_attempt", sa.Integer(), nullable=False),
         sa.Column("code_version", sa.Text(), nullable=False),
         sa.Column("known_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint(
-            "org", "repository_id", "as_of", "test_key", "variant", "run_id", "run_attempt"
-        ),
+        sa.PrimaryKeyConstraint("org", "repository_id", "as_of", "test_key", "variant", "run_id", "run_attempt"),
         schema="flakiness",
     )
     op.create_table(

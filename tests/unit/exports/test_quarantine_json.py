@@ -48,9 +48,7 @@ def render(*entries: ExportEntry, as_of: datetime = NOW) -> bytes:
 
 
 def check(data: bytes) -> dict:
-    schema = json.loads(
-        resources.files("flakeguard_pipeline.exports").joinpath("quarantine.schema.json").read_bytes()
-    )
+    schema = json.loads(resources.files("flakeguard_pipeline.exports").joinpath("quarantine.schema.json").read_bytes())
     jsonschema.Draft202012Validator.check_schema(schema)
     document = json.loads(data)
     jsonschema.Draft202012Validator(schema).validate(document)

@@ -104,9 +104,7 @@ def test_a_skip_has_a_reason_but_no_signature() -> None:
     st.datetimes() | st.none(),
     st.integers(-(2**70), 2**70) | st.none(),
 )
-def test_nothing_unstorable_reaches_the_frame(
-    text: str, moment: datetime | None, duration: int | None
-) -> None:
+def test_nothing_unstorable_reaches_the_frame(text: str, moment: datetime | None, duration: int | None) -> None:
     table = frame(
         case(
             suite=text,

@@ -33,9 +33,7 @@ def test_names_lose_what_differs_from_run_to_run(raw: str, normalised: str) -> N
 
 
 @settings(deadline=None)
-@given(
-    st.lists(st.text(max_size=8) | st.sampled_from(["0x", "abcdef12", UUID, UUID[:20], " ", "-"]), max_size=8)
-)
+@given(st.lists(st.text(max_size=8) | st.sampled_from(["0x", "abcdef12", UUID, UUID[:20], " ", "-"]), max_size=8))
 def test_normalising_a_name_twice_changes_nothing(parts: list[str]) -> None:
     once = normalise_name("".join(parts))
     assert normalise_name(once) == once

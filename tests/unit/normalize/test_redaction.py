@@ -11,10 +11,7 @@ from flakeguard_pipeline.normalize.redaction import redact
 # put together here so that no scanner takes the fixtures for leaked keys
 BODY = "Zq7" * 12
 JWT = "eyJ" + "hbGciOiJIUzI1NiJ9" + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0." + "dozjgNryP4J3jVmNHl0w5N"
-PEM = (
-    "-----BEGIN RSA PRIVATE"
-    " KEY-----\n" + "MIIEpAIBAAKCAQEA7Zq7\n" * 3 + "aB=\n-----END RSA PRIVATE" + " KEY-----"
-)
+PEM = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA7Zq7\n" * 3 + "aB=\n-----END RSA PRIVATE" + " KEY-----"
 SECRETS = {
     "aws-key": "AKIA" + "IOSFODNN7EXAMPLE",
     "google-key": "AIza" + BODY[:35],

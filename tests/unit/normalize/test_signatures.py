@@ -42,9 +42,7 @@ def test_python_frames_count_without_line_and_folder() -> None:
 
 def test_only_the_innermost_frames_count() -> None:
     frames = "\n".join(f"\tat a.B.{name}(B.java:1)" for name in "abcde")
-    assert failure_signature("T", "m", frames) == failure_signature(
-        "T", "m", frames + "\n\tat z.Z.z(Z.java:1)"
-    )
+    assert failure_signature("T", "m", frames) == failure_signature("T", "m", frames + "\n\tat z.Z.z(Z.java:1)")
 
 
 def test_without_a_message_the_first_line_of_the_text_speaks() -> None:

@@ -9,9 +9,7 @@ from flakeguard_pipeline.domain.model import Outcome, ParsedReport
 from flakeguard_pipeline.parsing.decoding import Repair
 from flakeguard_pipeline.parsing.junit import parse_report
 
-XML_TEXT = st.text(
-    st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"), max_size=30
-)
+XML_TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"), max_size=30)
 CHILDREN = {
     Outcome.PASSED: "",
     Outcome.FAILED: "<failure message={}>{}</failure>",
@@ -86,9 +84,7 @@ def test_no_damage_to_a_report_makes_the_parser_raise(data: st.DataObject) -> No
 def test_repairs_do_not_depend_on_the_pieces(text: str, opening: str, size: int) -> None:
     text = opening + text
     whole, pieces = Repair(), Repair()
-    out = [
-        pieces.feed(text[at : at + size], final=at + size >= len(text)) for at in range(0, len(text), size)
-    ]
+    out = [pieces.feed(text[at : at + size], final=at + size >= len(text)) for at in range(0, len(text), size)]
     assert "".join(out) == whole.feed(text, final=True)
 
 
@@ -108,9 +104,7 @@ def test_a_well_formed_report_is_read_whole(
     )
     check(report)
     assert len(report.issues) == (0 if cases else 1)
-    assert [(case.classname, case.name, case.outcome) for case in report.cases] == [
-        case[:3] for case in cases
-    ]
+    assert [(case.classname, case.name, case.outcome) for case in report.cases] == [case[:3] for case in cases]
     assert {case.suite for case in report.cases} <= {suite}
     for case, (_, _, outcome, text) in zip(report.cases, cases, strict=True):
         assert case.failure_message == ("" if outcome is Outcome.PASSED else text.strip())

@@ -19,9 +19,7 @@ def only(report: ParsedReport) -> ReportCase:
 
 
 def one_case(children: str = "", attributes: str = "") -> ReportCase:
-    return only(
-        parse(f'<testsuite name="s"><testcase name="t" {attributes}>{children}</testcase></testsuite>')
-    )
+    return only(parse(f'<testsuite name="s"><testcase name="t" {attributes}>{children}</testcase></testsuite>'))
 
 
 def codes(report: ParsedReport) -> list[ReasonCode]:
@@ -170,9 +168,7 @@ def test_cases_without_a_name_are_not_retries_of_each_other() -> None:
 
 
 def test_a_suite_that_failed_itself_is_a_case() -> None:
-    report = parse(
-        '<testsuite name="a.B"><error type="NoClassDefFoundError" message="m">text</error></testsuite>'
-    )
+    report = parse('<testsuite name="a.B"><error type="NoClassDefFoundError" message="m">text</error></testsuite>')
     case = only(report)
     assert (case.suite, case.classname, case.name) == ("a.B", "a.B", junit.SUITE_FAILURE_NAME)
     assert (case.outcome, case.failure_type, case.failure_text) == (
@@ -307,8 +303,7 @@ def test_a_truncated_report_keeps_its_whole_cases_and_tells_where_it_ends() -> N
 )
 def test_illegal_characters_are_replaced_and_the_cases_after_them_kept(fault: str) -> None:
     report = parse(
-        f'<testsuite><testcase name="a"><failure>x{fault}y</failure></testcase>'
-        '<testcase name="b"/></testsuite>'
+        f'<testsuite><testcase name="a"><failure>x{fault}y</failure></testcase><testcase name="b"/></testsuite>'
     )
     assert [case.name for case in report.cases] == ["a", "b"]
     assert codes(report) == [ReasonCode.NOT_WELL_FORMED]
@@ -379,15 +374,11 @@ def test_encodings_that_only_python_knows() -> None:
 
 @pytest.mark.parametrize("blank", ["\n", " \r\n\t", "\ufeff\n"])
 def test_blanks_before_the_declaration_are_tolerated(blank: str) -> None:
-    assert only(
-        parse(blank + '<?xml version="1.0" encoding="UTF-8"?><testsuite><testcase name="a"/></testsuite>')
-    )
+    assert only(parse(blank + '<?xml version="1.0" encoding="UTF-8"?><testsuite><testcase name="a"/></testsuite>'))
 
 
 def test_a_doctype_without_entities_is_fine() -> None:
-    report = parse(
-        '<!DOCTYPE testsuite SYSTEM "http://example.org/x.dtd"><testsuite><testcase name="a"/></testsuite>'
-    )
+    report = parse('<!DOCTYPE testsuite SYSTEM "http://example.org/x.dtd"><testsuite><testcase name="a"/></testsuite>')
     assert only(report).name == "a"
 
 

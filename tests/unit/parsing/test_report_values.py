@@ -58,9 +58,7 @@ def test_timestamps(value: str | None, expected: str | None) -> None:
     assert (moment.isoformat() if moment else None) == expected
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"), [("12", 12), ("-1", None), ("", None), (None, None), ("9" * 20, None)]
-)
+@pytest.mark.parametrize(("value", "expected"), [("12", 12), ("-1", None), ("", None), (None, None), ("9" * 20, None)])
 def test_lines(value: str | None, expected: int | None) -> None:
     assert line_number(value) == expected
 

@@ -14,9 +14,7 @@ DAY = timedelta(days=1)
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
-def health_row(
-    test: str = "t", status: str = "flaky", as_of: datetime = NOW, **changes: Any
-) -> dict[str, Any]:
+def health_row(test: str = "t", status: str = "flaky", as_of: datetime = NOW, **changes: Any) -> dict[str, Any]:
     """Return a test that qualifies for quarantine, with changes."""
     return {
         "org": "acme",
@@ -48,9 +46,7 @@ def health_row(
     } | changes
 
 
-def flake(
-    test: str = "t", run: str = "r1", attempt: int = 1, known_at: datetime = NOW - DAY
-) -> dict[str, Any]:
+def flake(test: str = "t", run: str = "r1", attempt: int = 1, known_at: datetime = NOW - DAY) -> dict[str, Any]:
     """Return one flake."""
     return {
         "org": "acme",

@@ -27,8 +27,7 @@ def test_a_flaky_test_is_quarantined(quarantined):
     assert event.expires_at == NOW + 30 * DAY
     assert event.reason == "flaky"
     assert event.rationale == (
-        "failed 7 of 412 executions (flake rate 1.7 %, 90 %: 0.8 to 3.0); "
-        "passed and failed on the same commit 5 times"
+        "failed 7 of 412 executions (flake rate 1.7 %, 90 %: 0.8 to 3.0); passed and failed on the same commit 5 times"
     )
     assert event.policy_version == Policy().version
     assert fold(quarantined)["t"].quarantined_at == NOW

@@ -59,9 +59,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(history, drop, 
 
 def test_each_attempt_has_its_folder_by_day(history, drop):
     found = {file.parent.relative_to(drop).as_posix() for file in drop.rglob("run.json")}
-    assert found == {
-        f"acme/shop/{run.run_started_at:%Y/%m/%d}/{run.run_id}-{run.run_attempt}" for run in history.runs
-    }
+    assert found == {f"acme/shop/{run.run_started_at:%Y/%m/%d}/{run.run_id}-{run.run_attempt}" for run in history.runs}
     assert not list(drop.rglob(".*"))
 
 
@@ -120,9 +118,7 @@ def test_reports_say_what_was_simulated(history):
                 else:
                     again = {"failure": "rerunFailure", "error": "rerunError"}.get(TAGS[outcome])
                     assert tags == [TAGS[outcome]] + [again] * (failed_tries - 1)
-                assert (
-                    float(case.get("time")) == int(history.durations_us[index, place, number]) // 1000 / 1000
-                )
+                assert float(case.get("time")) == int(history.durations_us[index, place, number]) // 1000 / 1000
                 compared += 1
     assert compared > 25_000
 
@@ -184,8 +180,7 @@ def test_a_history_without_imperfections_is_whole(tmp_path):
         for variant in history.parameters.variants:
             with _archive(history, index, variant) as archive:
                 total = sum(
-                    len(ET.fromstring(archive.read(name)).findall(".//testcase"))
-                    for name in archive.namelist()
+                    len(ET.fromstring(archive.read(name)).findall(".//testcase")) for name in archive.namelist()
                 )
             assert total == 60
 
@@ -193,9 +188,7 @@ def test_a_history_without_imperfections_is_whole(tmp_path):
 def test_archives_have_sorted_names_and_one_time(history):
     with _archive(history, 3, "windows-py311") as archive:
         assert archive.namelist() == sorted(archive.namelist())
-        assert {(info.date_time, info.create_system) for info in archive.infolist()} == {
-            ((1980, 1, 1, 0, 0, 0), 3)
-        }
+        assert {(info.date_time, info.create_system) for info in archive.infolist()} == {((1980, 1, 1, 0, 0, 0), 3)}
 
 
 def test_a_killed_writer_can_be_started_again(tmp_path):

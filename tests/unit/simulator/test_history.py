@@ -151,9 +151,7 @@ def test_flaky_tests_fail_at_their_rate():
     history = simulate(SimulationParameters(seed=11, days=365, tests=40, imperfections=False))
     failed = _failed(history)
     calm = ~_is_broken(history) & ~_is_outage(history)[:, None]
-    flaky = [
-        pair for pair in _by_kind(history, TruthKind.FLAKY) if history.tests[pair[0].test].max_tries == 1
-    ]
+    flaky = [pair for pair in _by_kind(history, TruthKind.FLAKY) if history.tests[pair[0].test].max_tries == 1]
     assert {truth.flake_rate for truth, _ in flaky} == {0.01, 0.03, 0.08, 0.2}
     # Only first attempts: a re-run happens because something failed.
     first = np.array([run.run_attempt == 1 for run in history.runs])
@@ -228,9 +226,7 @@ def test_skipped_tests_are_skipped_in_one_variant_or_in_all(history):
 def test_the_outage_fails_most_tests_of_one_attempt_and_its_rerun_does_not(history):
     (index,) = np.flatnonzero(_is_outage(history))
     run = history.runs[index]
-    (again,) = [
-        i for i, other in enumerate(history.runs) if (other.run_id, other.run_attempt) == (run.run_id, 2)
-    ]
+    (again,) = [i for i, other in enumerate(history.runs) if (other.run_id, other.run_attempt) == (run.run_id, 2)]
     assert (history.outcomes[index] == ERRORED).mean() > 0.75
     assert _failed(history)[again].mean() < 0.15
     assert (history.causes == Cause.OUTAGE).any(axis=(1, 2)).sum() == 1
@@ -244,9 +240,7 @@ def test_pull_requests_break_tests_until_a_later_commit_fixes_them(history):
     fixed = 0
     for pull_request in breaking:
         mine = [i for i, run in enumerate(history.runs) if run.pull_request == pull_request]
-        shas = list(
-            dict.fromkeys(history.runs[i].sha for i in sorted(mine, key=lambda i: history.runs[i].run_id))
-        )
+        shas = list(dict.fromkeys(history.runs[i].sha for i in sorted(mine, key=lambda i: history.runs[i].run_id)))
         bad = set(shas[: pull_request.broken_commits])
         for index in mine:
             expected = history.runs[index].sha in bad
