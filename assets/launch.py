@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.errors import DagsterAssetCheckFailedError  # not exported, though execute_in_process raises it
 
 from assets.dbt_project import project_digest
 from assets.instance import COMMAND, LAUNCHED_BY, exclusive
@@ -59,8 +60,12 @@ def run_main_job(resource: WorkspaceResource, *, as_of: datetime | None, progres
             digest = project_digest(place.settings)
             built = builds.is_built(connection, "rollups", project_digest=digest, core_version=version)
             built = built and builds.is_built(connection, "marts", project_digest=digest, core_version="")
-        if not checked:
-            runner.check()
+        if not checked and not runner.is_sound():
+            with place.warehouse.connect() as connection:
+                detail = builds.check_detail(connection, EXECUTION_SUITE)
+            raise DataCheckFailedError(
+                f"loaded data break what decisions rest on, so nothing was scored; `{EXECUTION_SUITE}`: {detail}"
+            )
         runner.score(with_dbt=not built)
         return Launched(runner.as_of, runner.metadata, tuple(runner.faults), found_new=bool(days))
 
@@ -90,11 +95,16 @@ class _Runner:
 
     def ingest(self, days: list[str]) -> None:
         """Land and load `days`, as one run over the range from the first to the last."""
-        self._execute(self._definitions(), "ingest", range_tags(clamped_range(days)))
+        with contextlib.suppress(DagsterAssetCheckFailedError):  # `is_sound` says what failed
+            self._execute(self._definitions(), "ingest", range_tags(clamped_range(days)))
 
-    def check(self) -> None:
-        """Run the blocking check, where a run was killed before it or it did not hold."""
-        self._execute(self._definitions(), "check", {})
+    def is_sound(self) -> bool:
+        """Run the blocking check alone, where a run was killed before it or it did not hold; say whether it holds."""
+        try:
+            self._execute(self._definitions(), "check", {})
+        except DagsterAssetCheckFailedError:
+            return False
+        return True
 
     def score(self, *, with_dbt: bool) -> None:
         """Roll up (where the roll-ups are stale), score, decide and export."""
@@ -133,16 +143,7 @@ class _Runner:
 
     def _gather_checks(self, evaluations: Iterable[dg.AssetCheckEvaluation]) -> None:
         for evaluation in evaluations:
-            if evaluation.passed:
-                continue
-            asset = "/".join(evaluation.asset_key.path)
-            if evaluation.blocking:
-                detail = "; ".join(
-                    f"{key}: {value.value}" for key, value in evaluation.metadata.items() if key == "findings"
-                )
-                raise DataCheckFailedError(
-                    f"the data check {evaluation.check_name} on {asset} did not hold, so nothing was scored: {detail}"
-                )
-            if evaluation.severity is dg.AssetCheckSeverity.ERROR:
-                text = evaluation.metadata.get("faults")
-                self.faults.append(f"{asset}: {text.value if text else evaluation.check_name}")
+            if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR:
+                faults = evaluation.metadata.get("faults")
+                asset = "/".join(evaluation.asset_key.path)
+                self.faults.append(f"{asset}: {faults.value if faults else evaluation.check_name}")

@@ -95,4 +95,5 @@ class ClockResource(dg.ConfigurableResource[None]):
         record = context.instance.get_run_record_by_id(context.run_id)
         if record is None:
             raise dg.Failure(f"run {context.run_id} is not in the instance's storage; set clock.as_of")
-        return record.create_timestamp.astimezone(UTC).replace(microsecond=0)
+        created: datetime = record.create_timestamp
+        return created.astimezone(UTC).replace(microsecond=0)

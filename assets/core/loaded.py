@@ -59,7 +59,7 @@ def _spec(key: dg.AssetKey, description: str) -> dg.AssetSpec:
 )
 def core_tables(
     context: dg.AssetExecutionContext, workspace: WorkspaceResource
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Load the partitions' run attempts that the warehouse lacks, or has from other bytes."""
     started = time.monotonic()
     place = workspace.open()

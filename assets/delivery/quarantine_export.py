@@ -34,7 +34,7 @@ EVERY_REPOSITORY = dg.AssetCheckSpec(
 )
 def quarantine_export(
     context: dg.AssetExecutionContext, workspace: WorkspaceResource, clock: ClockResource
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Write the export of every repository as of the run's moment."""
     started = time.monotonic()
     place = workspace.open()

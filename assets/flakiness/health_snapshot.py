@@ -37,7 +37,7 @@ FINDINGS = ("test_id", "classname", "name", "variant", "status", "p_flaky", "fla
 )
 def health_snapshot(
     context: dg.AssetExecutionContext, workspace: WorkspaceResource, clock: ClockResource
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Score every repository as of the run's moment."""
     started = time.monotonic()
     place = workspace.open()

@@ -33,7 +33,7 @@ EVERY_REPOSITORY = dg.AssetCheckSpec(
     description="One row per decision ever made, with its evidence, the policy and the code that made it; append-only. "
     "Decisions are made as of the last scoring; none is appended before the newest decision there is.",
 )
-def quarantine_event(workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+def quarantine_event(workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Decide for every repository and append what was decided."""
     started = time.monotonic()
     place = workspace.open()

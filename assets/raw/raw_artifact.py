@@ -23,7 +23,7 @@ from flakeguard_pipeline.ingest.landing import find_pending, land
     description="One object per file of a run attempt, kept as it came and addressed by its content, with one manifest "
     "a day. Everything downstream can be rebuilt from it after the CI provider's artifacts have expired.",
 )
-def raw_artifact(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult:
+def raw_artifact(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
     """Land what is new for the partitions' days; files that belong to no run come with any of them."""
     started = time.monotonic()
     place = workspace.open()

@@ -10,7 +10,7 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Timestamp(click.ParamType):
+class Timestamp(click.ParamType[datetime]):
     """A moment in ISO 8601; without a zone it is UTC."""
 
     name = "timestamp"

@@ -77,7 +77,8 @@ def _findings(title: str, findings: list[Finding], summary: Summary) -> Iterator
         if each.status == "flaky":
             yield (
                 f"    fails {each.flake_rate:.1%} of executions on good code (90 %: {each.flake_rate_low:.1%} to "
-                f"{each.flake_rate_high:.1%}); passed and failed on {each.same_commit_flips} commits"
+                f"{each.flake_rate_high:.1%}); passed and failed on the same commit "
+                f"{_times(each.same_commit_flips)}"
             )
         else:
             yield f"    fails throughout on the default branch's newest commits ({each.failures} of {each.executions})"
@@ -92,3 +93,7 @@ def _more(count: int) -> Iterator[str]:
 def _named(test: str, variant: str) -> str:
     shown = test if len(test) <= NAME_CHARACTERS else "…" + test[-NAME_CHARACTERS + 1 :]
     return f"{shown} [{variant}]" if variant else shown
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

@@ -89,7 +89,9 @@ def read_attempt(
                 rows.rejected.append({**identity, **_rejection(each, ReasonCode.RUN_NOT_COMPLETED, detail)})
             else:
                 passed_over += 1
-        elif (each.data and not sniff(each.data[:256])) or (not each.data and not each.path.lower().endswith(REPORT_SUFFIX)):
+        elif (each.data and not sniff(each.data[:256])) or (
+            not each.data and not each.path.lower().endswith(REPORT_SUFFIX)
+        ):
             passed_over += 1
         else:
             digest = bytes_digest(each.data)

@@ -171,7 +171,7 @@ def _attempt(fields: Mapping[str, Any]) -> int:
         return 1
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
         raise MetadataError(f"run_attempt is {value!r}, not a count from 1")
-    return value
+    return int(value)
 
 
 def _time(fields: Mapping[str, Any], name: str) -> datetime | None:

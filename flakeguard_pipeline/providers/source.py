@@ -38,7 +38,10 @@ class FoundFolder:
 class ArtifactSource(Protocol):
     """A place that CI artifacts come from."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What its folders are entered under in the landing zone."""
+        ...
 
     def discover(self) -> Iterator[FoundFolder]:
         """Yield every folder there is, in a fixed order, without reading the files.

@@ -1,5 +1,6 @@
 """What the derived parts of the warehouse were last built from, so that a run with nothing new skips them."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import polars as pl
@@ -45,6 +46,15 @@ def is_checked(connection: Connection, suite_name: str, core_version: str) -> bo
     return bool(passed)
 
 
+def check_detail(connection: Connection, suite_name: str) -> str:
+    """Return what the newest result of a suite found, as JSON."""
+    detail = connection.value(
+        "select detail from core.data_check_result where org = $org and suite_name = $suite",
+        {"org": ALL_ORGANISATIONS, "suite": suite_name},
+    )
+    return str(detail or "")
+
+
 def record_check(connection: Connection, suite_name: str, *, core_version: str, is_passed: bool, detail: str) -> None:
     """Remember the newest result of a suite of expectations."""
     row = {
@@ -57,7 +67,7 @@ def record_check(connection: Connection, suite_name: str, *, core_version: str, 
     _replace(connection, tables.data_check_result, row, {"suite_name": suite_name})
 
 
-def _replace(connection: Connection, table: sa.Table, row: dict[str, object], key: dict[str, str]) -> None:
+def _replace(connection: Connection, table: sa.Table, row: Mapping[str, object], key: Mapping[str, object]) -> None:
     name = name_of(table)
     where = " and ".join(f"{column} = ${column}" for column in ("org", *key))
     with connection.transaction():

@@ -8,6 +8,8 @@ Conventions: text is never null and '' where absent; times are UTC with microsec
 load; the loader replaces whole run attempts and a data check proves uniqueness (docs/adr/0004).
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
@@ -35,7 +37,7 @@ def _share(name: str, comment: str) -> sa.Column[float]:
     return sa.Column(name, sa.Double, nullable=False, comment=comment)
 
 
-def _time(name: str, comment: str, *, nullable: bool = False) -> sa.Column[sa.DateTime]:
+def _time(name: str, comment: str, *, nullable: bool = False) -> sa.Column[Any]:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable, comment=comment)
 
 
@@ -62,8 +64,8 @@ def _test() -> tuple[sa.Column[str], sa.Column[str]]:
 
 
 def _table(
-    name: str, schema: str, *columns: sa.Column, key: tuple[str, ...], grain: str, writer: str, enforce: bool = True
-) -> sa.Table:  # type: ignore[type-arg]
+    name: str, schema: str, *columns: sa.Column[Any], key: tuple[str, ...], grain: str, writer: str, enforce: bool = True
+) -> sa.Table:
     constraint = (sa.PrimaryKeyConstraint(*key),) if enforce else ()
     return sa.Table(
         name,
