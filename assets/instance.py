@@ -46,8 +46,16 @@ retention:
 """
 
 
+WORKSPACE_YAML = """\
+load_from:
+  - python_module:
+      module_name: assets.definitions
+      location_name: flakeguard
+"""
+
+
 def prepare_home(home: Path) -> Path:
-    """Make the instance's folder with a dagster.yaml; return its absolute path.
+    """Make the instance's folder with its dagster.yaml and workspace.yaml; return its absolute path.
 
     Raises:
         OperationError: the folder cannot be made.
@@ -55,11 +63,11 @@ def prepare_home(home: Path) -> Path:
     absolute = home.absolute()
     try:
         absolute.mkdir(parents=True, exist_ok=True)
-        config = absolute / "dagster.yaml"
-        if not config.exists():
-            partial = config.with_name(".dagster.yaml.partial")
-            partial.write_text(DAGSTER_YAML, encoding="utf-8")
-            partial.replace(config)
+        for name, text in (("dagster.yaml", DAGSTER_YAML), ("workspace.yaml", WORKSPACE_YAML)):
+            if not (absolute / name).exists():
+                partial = absolute / f".{name}.partial"
+                partial.write_text(text, encoding="utf-8")
+                partial.replace(absolute / name)
     except OSError as error:
         raise OperationError(f"cannot make the folder {absolute} for Dagster: {error.strerror}") from error
     return absolute

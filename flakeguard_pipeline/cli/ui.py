@@ -20,11 +20,12 @@ def ui(port: int, host: str) -> None:
     from flakeguard_pipeline.settings import VARIABLES, load_settings
 
     settings = load_settings()
-    environment = {**os.environ, "DAGSTER_HOME": str(prepare_home(settings.dagster_home))}
+    home = prepare_home(settings.dagster_home)
+    environment = {**os.environ, "DAGSTER_HOME": str(home)}
     sample = settings.home / DEMO_DROP
     if settings.drop is None and sample.is_dir():
         environment[VARIABLES["drop"]] = str(sample.absolute())
     dagster = Path(sys.executable).with_name("dagster")
-    command = [str(dagster), "dev", "-m", "assets.definitions", "--host", host, "--port", str(port)]
+    command = [str(dagster), "dev", "--workspace", str(home / "workspace.yaml"), "--host", host, "--port", str(port)]
     click.echo(f"The Dagster UI: http://{host}:{port} (Ctrl-C ends it)")
     os.execve(command[0], command, environment)  # noqa: S606 - Dagster's own command takes this process's place

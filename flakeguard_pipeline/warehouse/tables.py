@@ -64,7 +64,13 @@ def _test() -> tuple[sa.Column[str], sa.Column[str]]:
 
 
 def _table(
-    name: str, schema: str, *columns: sa.Column[Any], key: tuple[str, ...], grain: str, writer: str, enforce: bool = True
+    name: str,
+    schema: str,
+    *columns: sa.Column[Any],
+    key: tuple[str, ...],
+    grain: str,
+    writer: str,
+    enforce: bool = True,
 ) -> sa.Table:
     constraint = (sa.PrimaryKeyConstraint(*key),) if enforce else ()
     return sa.Table(
