@@ -5,20 +5,23 @@ Belongs here: what is due, and running it. Does not belong here: what a person i
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.errors import DagsterAssetCheckFailedError  # not exported, though execute_in_process raises it
+from dagster._core.errors import (  # not exported, though execute_in_process raises them
+    DagsterAssetCheckFailedError,
+    DagsterExecutionInterruptedError,
+)
 
 from assets.dbt_project import project_digest
 from assets.instance import COMMAND, LAUNCHED_BY, exclusive
 from assets.partitions import clamped_range, range_tags
 from assets.resources import ClockResource, Workspace, WorkspaceResource, tell
-from flakeguard_pipeline.domain.errors import DataCheckFailedError, OperationError
+from flakeguard_pipeline.domain.errors import DataCheckFailedError, FlakeGuardError, OperationError
 from flakeguard_pipeline.ingest.landing import find_pending
 from flakeguard_pipeline.ingest.loading import attempts_to_load, days_of, unattributed_is_stale
 from flakeguard_pipeline.progress import Progress
@@ -82,6 +85,22 @@ def _days_due(place: Workspace) -> list[str]:
     return sorted(days)
 
 
+@contextlib.contextmanager
+def _explained(job: str) -> Iterator[None]:
+    """Turn what Dagster makes of a failure into what the command line can say in a line."""
+    try:
+        yield
+    except (FlakeGuardError, DagsterAssetCheckFailedError):
+        raise
+    except DagsterExecutionInterruptedError as error:
+        raise KeyboardInterrupt from error
+    except Exception as error:
+        first = next(iter(str(error).strip().splitlines()), "")
+        raise OperationError(
+            f"the job `{job}` failed: {type(error).__name__}: {first} (the Dagster UI, `flakeguard ui`, shows where)"
+        ) from error
+
+
 class _Runner:
     """Runs selections of the assets in this process and gathers what they report."""
 
@@ -124,6 +143,10 @@ class _Runner:
         return self._whole
 
     def _execute(self, definitions: dg.Definitions, job: str, tags: Mapping[str, str]) -> None:
+        with _explained(job):
+            self._execute_job(definitions, job, tags)
+
+    def _execute_job(self, definitions: dg.Definitions, job: str, tags: Mapping[str, str]) -> None:
         # dbt's own lines go to standard output, which belongs to the summary; they are in the run's log, too.
         with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
             result = definitions.resolve_job_def(job).execute_in_process(
