@@ -23,7 +23,11 @@ def variables(settings: Settings, duckdb_path: Path) -> str:
 
 def target_path(settings: Settings) -> Path:
     """Return the folder that dbt writes to."""
-    return (settings.home / "dbt" / "target").absolute()
+    return _build_folder(settings) / "target"
+
+
+def _build_folder(settings: Settings) -> Path:
+    return (settings.home / "dbt-build").absolute()
 
 
 def prepared_manifest(settings: Settings) -> Path:
@@ -32,7 +36,7 @@ def prepared_manifest(settings: Settings) -> Path:
     Raises:
         OperationError: dbt cannot parse the project.
     """
-    folder = (settings.home / "dbt").absolute()
+    folder = _build_folder(settings)
     manifest = folder / f"manifest-{source_digest()[:16]}.json"
     if manifest.exists():
         return manifest
@@ -50,8 +54,11 @@ def prepared_manifest(settings: Settings) -> Path:
 
 
 def project_digest(settings: Settings) -> str:
-    """Return a digest of all that decides what dbt builds, but for the rows."""
-    return stable_id(["dbt", source_digest(), settings.workflow_label])
+    """Return a digest of all that decides what dbt builds, but for the rows.
+
+    DuckDB's views name the database, which is the file's stem: a renamed warehouse has to be built anew.
+    """
+    return stable_id(["dbt", source_digest(), settings.workflow_label, Path(settings.warehouse).stem])
 
 
 def source_digest() -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,17 @@ import dagster as dg
 
 from assets.groups import WAREHOUSE_POOL
 from flakeguard_pipeline.domain.errors import OperationError
+from flakeguard_pipeline.progress import Progress
 
 LAUNCHED_BY = "flakeguard/launched_by"
 """Tag of the runs that `flakeguard run` executes itself."""
 
 COMMAND = "flakeguard run"
+
+POOL_WAIT_SECONDS = 600.0
+"""How long `flakeguard run` waits for a run of the daemon: longer than a step takes, but not for ever."""
+
+POOL_POLL_SECONDS = 0.5
 
 DAGSTER_YAML = """\
 # Written by FlakeGuard where there was none; yours to change.
@@ -74,11 +81,12 @@ def prepare_home(home: Path) -> Path:
 
 
 @contextlib.contextmanager
-def exclusive(home: Path) -> Iterator[dg.DagsterInstance]:
+def exclusive(home: Path, progress: Progress) -> Iterator[dg.DagsterInstance]:
     """Open the instance for `flakeguard run`, one at a time; clean up after runs that were killed.
 
     Raises:
-        OperationError: another `flakeguard run` is at work on the same instance.
+        OperationError: another `flakeguard run` is at work on the same instance, or another run holds the warehouse
+            for too long.
     """
     absolute = prepare_home(home)
     with (absolute / "run.lock").open("a+") as lock:
@@ -92,6 +100,7 @@ def exclusive(home: Path) -> Iterator[dg.DagsterInstance]:
         os.environ["DAGSTER_HOME"] = str(absolute)
         with dg.DagsterInstance.from_config(str(absolute)) as instance:
             _bury_killed_runs(instance)
+            _wait_for_pool(instance, progress)
             yield instance
 
 
@@ -102,7 +111,38 @@ def _bury_killed_runs(instance: dg.DagsterInstance) -> None:
     """
     unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.NOT_STARTED]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished, tags={LAUNCHED_BY: COMMAND})):
-        instance.report_run_failed(run, f"`{COMMAND}` was killed; running it again completes the work")
+        # In this order: killed in between, the next command finds the run unfinished still, and buries it again.
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        instance.report_run_failed(run, f"`{COMMAND}` was killed; running it again completes the work")
     if instance.event_log_storage.supports_global_concurrency_limits:
         instance.event_log_storage.initialize_concurrency_limit_to_default(WAREHOUSE_POOL)
+
+
+def _wait_for_pool(instance: dg.DagsterInstance, progress: Progress) -> None:
+    """Wait until no other run holds the warehouse, and free places that ended runs have left behind.
+
+    Raises:
+        OperationError: a run holds it for longer than `POOL_WAIT_SECONDS`.
+    """
+    storage = instance.event_log_storage
+    deadline = time.monotonic() + POOL_WAIT_SECONDS
+    told: set[str] = set()
+    while storage.supports_global_concurrency_limits:
+        holders = set()
+        for run_id in {slot.run_id for slot in storage.get_concurrency_info(WAREHOUSE_POOL).claimed_slots}:
+            run = instance.get_run_by_id(run_id)
+            if run is None or run.is_finished:
+                storage.free_concurrency_slots_for_run(run_id)
+            else:
+                holders.add(run_id)
+        if not holders:
+            return
+        named = ", ".join(sorted(holders))
+        if time.monotonic() > deadline:
+            raise OperationError(
+                f"the warehouse is held by run {named} of the Dagster UI; wait for it, or end it there, and run again"
+            )
+        if holders - told:
+            progress.say(f"Waiting for run {named} of the Dagster UI, which holds the warehouse")
+            told = holders
+        time.sleep(POOL_POLL_SECONDS)

@@ -3,7 +3,6 @@
 import dagster as dg
 
 from assets.groups import CORE, DELIVERY, FLAKINESS, QUARANTINE, RAW
-from assets.partitions import daily
 
 RETRIES = {"dagster/max_retries": "2"}
 """A run that was killed or lost its machine is tried again: every step completes what was begun."""
@@ -15,7 +14,6 @@ _INGESTED = dg.AssetSelection.assets(
 ingest = dg.define_asset_job(
     "ingest",
     selection=_INGESTED,
-    partitions_def=daily,
     tags=RETRIES,
     description="Land and load the CI results of a day, or of a range of days, and check what was loaded.",
 )
@@ -37,7 +35,6 @@ export = dg.define_asset_job(
 everything = dg.define_asset_job(
     "flakeguard",
     selection=dg.AssetSelection.all(),
-    partitions_def=daily,
     tags=RETRIES,
     description="The main job: ingest the chosen days, then roll up, score, decide and export.",
 )

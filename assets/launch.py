@@ -19,17 +19,16 @@ from dagster._core.errors import (  # not exported, though execute_in_process ra
 
 from assets.dbt_project import project_digest
 from assets.instance import COMMAND, LAUNCHED_BY, exclusive
+from assets.metadata import texts_of
 from assets.partitions import clamped_range, range_tags
 from assets.resources import ClockResource, Workspace, WorkspaceResource, tell
 from flakeguard_pipeline.domain.errors import DataCheckFailedError, FlakeGuardError, OperationError
 from flakeguard_pipeline.ingest.landing import find_pending
 from flakeguard_pipeline.ingest.loading import attempts_to_load, days_of, unattributed_is_stale
 from flakeguard_pipeline.progress import Progress
+from flakeguard_pipeline.quality.execution_suite import SUITE_NAME
 from flakeguard_pipeline.warehouse import builds, load
 from flakeguard_pipeline.warehouse.migrate import upgrade
-
-EXECUTION_SUITE = "core.test_execution"
-"""Name of the suite of expectations (quality/execution_suite.py), here so that an idle run need not import it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ def run_main_job(resource: WorkspaceResource, *, as_of: datetime | None, progres
     tell(progress)
     place = resource.open()
     upgrade(place.warehouse)
-    with exclusive(place.settings.dagster_home) as instance:
+    with exclusive(place.settings.dagster_home, progress) as instance:
         runner = _Runner(instance, resource, as_of or datetime.now(UTC).replace(microsecond=0))
         progress.stage("look", None)
         days = _days_due(place)
@@ -59,15 +58,15 @@ def run_main_job(resource: WorkspaceResource, *, as_of: datetime | None, progres
             runner.ingest(days)
         with place.warehouse.connect() as connection:
             version = load.core_version(connection)
-            checked = builds.is_checked(connection, EXECUTION_SUITE, version)
+            checked = builds.is_checked(connection, SUITE_NAME, version)
             digest = project_digest(place.settings)
             built = builds.is_built(connection, "rollups", project_digest=digest, core_version=version)
             built = built and builds.is_built(connection, "marts", project_digest=digest, core_version="")
         if not checked and not runner.is_sound():
             with place.warehouse.connect() as connection:
-                detail = builds.check_detail(connection, EXECUTION_SUITE)
+                detail = builds.check_detail(connection, SUITE_NAME)
             raise DataCheckFailedError(
-                f"loaded data break what decisions rest on, so nothing was scored; `{EXECUTION_SUITE}`: {detail}"
+                f"loaded data break what decisions rest on, so nothing was scored; `{SUITE_NAME}`: {detail}"
             )
         runner.score(with_dbt=not built)
         return Launched(runner.as_of, runner.metadata, tuple(runner.faults), found_new=bool(days))
@@ -169,4 +168,5 @@ class _Runner:
             if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR:
                 faults = evaluation.metadata.get("faults")
                 asset = "/".join(evaluation.asset_key.path)
-                self.faults.append(f"{asset}: {faults.value if faults else evaluation.check_name}")
+                texts = texts_of(str(faults.value)) if faults else [evaluation.check_name]
+                self.faults += [f"{asset}: {text}" for text in texts]

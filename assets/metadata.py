@@ -34,8 +34,14 @@ def reasons(rejected: Mapping[str, int]) -> dg.MarkdownMetadataValue:
 
 
 def lines(texts: Sequence[str]) -> dg.MarkdownMetadataValue:
-    """Return texts as a list."""
-    return dg.MetadataValue.md("\n".join(f"- {_cell(text)}" for text in texts[:PREVIEW_ROWS]) or "none")
+    """Return texts as a list, each whole: such lines say what to do at their end."""
+    shown = (html.escape(" ".join(text.split()), quote=False) for text in texts[:PREVIEW_ROWS])
+    return dg.MetadataValue.md("\n".join(f"- {text}" for text in shown) or "none")
+
+
+def texts_of(markdown: str) -> list[str]:
+    """Return the texts that `lines` made a list of."""
+    return [html.unescape(line.removeprefix("- ")) for line in markdown.splitlines()]
 
 
 def bars(values: Mapping[str, int], title: str) -> dg.MarkdownMetadataValue:

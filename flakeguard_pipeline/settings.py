@@ -55,25 +55,25 @@ class JobRuleSection(_Section):
 class ScoringSection(_Section):
     """What the scoring may be told."""
 
-    window_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    window_days: Annotated[int, Field(strict=True, ge=1, le=3650)] | None = None
 
 
 class PolicySection(_Section):
     """When a flaky test is quarantined, and for how long."""
 
     enabled: StrictBool | None = None
-    min_p_flaky: Annotated[float, Field(ge=0, le=1)] | None = None
-    min_flake_rate: Annotated[float, Field(ge=0, le=1)] | None = None
-    min_same_commit_flips: Annotated[int, Field(ge=1)] | None = None
-    min_executions: Annotated[int, Field(ge=1)] | None = None
-    expiry_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    min_p_flaky: Annotated[float, Field(strict=True, ge=0, le=1)] | None = None
+    min_flake_rate: Annotated[float, Field(strict=True, ge=0, le=1)] | None = None
+    min_same_commit_flips: Annotated[int, Field(strict=True, ge=1)] | None = None
+    min_executions: Annotated[int, Field(strict=True, ge=1)] | None = None
+    expiry_days: Annotated[int, Field(strict=True, ge=1, le=3650)] | None = None
     excuse: Literal["known_signatures", "any"] | None = None
 
 
 class ExportSection(_Section):
     """What the export says of itself."""
 
-    valid_for_hours: Annotated[int, Field(ge=1, le=8760)] = 72
+    valid_for_hours: Annotated[int, Field(strict=True, ge=1, le=8760)] = 72
 
 
 class ConfigFile(_Section):
@@ -208,6 +208,8 @@ def _read(config: Path | None, variables: Mapping[str, str]) -> ConfigFile:
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigurationError(f"the configuration {path} is no valid YAML{where}: {problem}") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"the configuration {path} is nested too deeply to be one") from error
     if content is None:
         return ConfigFile()
     if not isinstance(content, dict):

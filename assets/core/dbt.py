@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
 
+from assets.checks.execution_suite import require_sound
 from assets.dbt_project import DBT_EXECUTABLE, project_digest, target_path, variables
 from assets.groups import CORE, FLAKINESS, OWNERS, WAREHOUSE_POOL
 from assets.resources import Workspace, WorkspaceResource
@@ -57,9 +58,10 @@ def build_dbt_assets(manifest: Path) -> list[dg.AssetsDefinition]:
     def dbt_rollups(
         context: dg.AssetExecutionContext, dbt: DbtCliResource, workspace: WorkspaceResource
     ) -> Iterator[Any]:
-        """Build the roll-ups, and remember from which state of `core`."""
+        """Build the roll-ups from data that were found sound, and remember from which state of `core`."""
         place = workspace.open()
         upgrade(place.warehouse)
+        require_sound(place)
         with place.warehouse.connect() as connection:
             version = load.core_version(connection)
         yield from _build(context, dbt, place)

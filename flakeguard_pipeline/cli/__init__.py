@@ -47,6 +47,9 @@ def main() -> None:
     except FlakeGuardError as error:
         click.echo(f"flakeguard: {' '.join(str(error).split())}", err=True)
         status = error.exit_status
+    except OSError as error:
+        click.echo(f"flakeguard: {error.strerror or error}: {error.filename or 'a file'}; check the path", err=True)
+        status = FlakeGuardError.exit_status
     sys.exit(status if isinstance(status, int) else 0)
 
 

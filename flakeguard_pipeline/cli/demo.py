@@ -1,5 +1,6 @@
 """`flakeguard demo`: the main job on a sample history that it makes itself."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -13,10 +14,14 @@ DEMO_DROP = "demo-drop"
 @click.command(short_help="See it work on a sample history.")
 @as_of_option
 def demo(as_of: datetime | None) -> None:
-    """Make a believable CI history in ./.flakeguard/ and run the main job on it.
+    r"""Make a believable CI history in ./.flakeguard/ and run the main job on it.
 
     The history has stable tests, flaky ones, a regression that breaks and is fixed, pull requests that really break
     tests, an outage, re-runs of the same commit and two variants.
+
+    \b
+    flakeguard demo
+    flakeguard demo --as-of 2026-10-01    what was true in the middle of the history
     """
     from datetime import UTC, time, timedelta
 
@@ -26,6 +31,9 @@ def demo(as_of: datetime | None) -> None:
     from flakeguard_pipeline.simulator.drop_folder import write_drop_folder
     from flakeguard_pipeline.simulator.history import SimulationParameters, simulate
 
+    # The sample must not reach a warehouse or exports that the environment names for real results.
+    for name in [name for name in os.environ if name.startswith("FLAKEGUARD_")]:
+        del os.environ[name]
     drop = DEFAULT_HOME / DEMO_DROP
     parameters = SimulationParameters()
     with make_progress() as progress:

@@ -10,7 +10,11 @@ from flakeguard_pipeline.cli.options import workspace_options
 @click.command(short_help="Bring the warehouse's tables up to date.")
 @workspace_options
 def migrate(warehouse: str | None, out: str | None, config: Path | None) -> None:
-    """Bring the warehouse to this version's tables. `flakeguard run` does so by itself."""
+    r"""Bring the warehouse to this version's tables. `flakeguard run` does so by itself.
+
+    \b
+    flakeguard migrate --warehouse duckdb:///ci/warehouse.duckdb
+    """
     from flakeguard_pipeline.settings import load_settings
     from flakeguard_pipeline.warehouse.connection import Warehouse
     from flakeguard_pipeline.warehouse.migrate import current, upgrade

@@ -9,6 +9,9 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+YEARS = range(1970, 9000)
+"""Years that windows and expiry can be reckoned from without leaving the calendar."""
+
 
 class Timestamp(click.ParamType[datetime]):
     """A moment in ISO 8601; without a zone it is UTC."""
@@ -21,9 +24,12 @@ class Timestamp(click.ParamType[datetime]):
             return value
         try:
             moment = datetime.fromisoformat(value)
-        except ValueError:
+            aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is no moment; write it like 2026-03-01T12:00:00Z", param, ctx)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if aware.year not in YEARS:
+            self.fail(f"{value!r} is no moment that results can be known at; check the year", param, ctx)
+        return aware
 
 
 def workspace_options(command: Command) -> Command:
@@ -32,7 +38,7 @@ def workspace_options(command: Command) -> Command:
         click.option(
             "--config", type=click.Path(path_type=Path), metavar="FILE", help="Configuration. [default: flakeguard.yml]"
         ),
-        click.option("--out", metavar="DIR", help="Where exports go. [default: .flakeguard/quarantine]"),
+        click.option("--out", metavar="DIR", help="Where exports go. [default: quarantine/ beside the warehouse]"),
         click.option(
             "--warehouse", metavar="URL", help="The warehouse. [default: duckdb:///.flakeguard/warehouse.duckdb]"
         ),

@@ -11,9 +11,12 @@ import click
 @click.option("--port", default=3000, show_default=True, help="Port of the UI.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 def ui(port: int, host: str) -> None:
-    """Start the Dagster UI and its daemon (schedules, sensors, backfills) until Ctrl-C.
+    r"""Start the Dagster UI and its daemon (schedules, sensors, backfills) until Ctrl-C.
 
     It follows flakeguard.yml and the FLAKEGUARD_ variables; after `flakeguard demo` it shows the demo.
+
+    \b
+    flakeguard ui --port 3001
     """
     from assets.instance import prepare_home
     from flakeguard_pipeline.cli.demo import DEMO_DROP

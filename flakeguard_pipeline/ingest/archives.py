@@ -5,6 +5,7 @@ same, because an archive that holds one was not made by an honest upload.
 """
 
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -13,7 +14,13 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from flakeguard_pipeline.domain.model import ReasonCode
-from flakeguard_pipeline.parsing.junit import MAX_REPORT_BYTES
+from flakeguard_pipeline.parsing.junit import MAX_REPORT_BYTES, sniff
+
+REPORT_SUFFIX = ".xml"
+ZIP = ".zip"
+
+SNIFFED_BYTES = 256
+"""Enough to tell XML from anything else."""
 
 MAX_ENTRIES = 200_000
 """Entries in one archive: ten times the largest suite's files."""
@@ -33,13 +40,30 @@ MAX_ZIP_DEPTH = 3
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of an archive, or the reason that it was refused."""
+    """One file of an archive, or the reason that it was refused.
+
+    `data` is empty also where the first bytes already say that it is no report: it was not read then.
+    """
 
     path: str
     data: bytes
     refusal: ReasonCode | None = None
     detail: str = ""
     size_bytes: int = 0
+
+
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    IndexError,
+)
+"""What the standard library raises on archives that are damaged or made to be odd."""
 
 
 def members(stream: BinaryIO, name: str, depth: int = 1) -> Iterator[Member]:
@@ -53,7 +77,7 @@ def members(stream: BinaryIO, name: str, depth: int = 1) -> Iterator[Member]:
                 return
             for entry in entries:
                 yield from _entry(archive, entry, depth)
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError) as error:
+    except DAMAGED as error:
         yield Member(name, b"", ReasonCode.NOT_A_ZIP, str(error))
 
 
@@ -63,18 +87,26 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, depth: int) -> Iter
     if refusal:
         yield Member(path, b"", refusal, detail, entry.file_size)
         return
+    is_zip = path.lower().endswith(ZIP)
     try:
         with archive.open(entry) as stream:
-            data = stream.read(MAX_REPORT_BYTES + 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+            data = stream.read(SNIFFED_BYTES)
+            if is_zip or may_be_report(path, data):
+                data += stream.read()
+    except DAMAGED as error:
         yield Member(path, b"", ReasonCode.NOT_A_ZIP, f"entry is damaged: {error}", entry.file_size)
         return
-    if path.lower().endswith(".zip") and depth < MAX_ZIP_DEPTH:
+    if is_zip and depth < MAX_ZIP_DEPTH:
         for member in members(io.BytesIO(data), path, depth + 1):
-            inner = f"{path}/{member.path}" if member.path != path else path
+            inner = path if member.path == path and member.refusal else f"{path}/{member.path}"
             yield Member(inner, member.data, member.refusal, member.detail, member.size_bytes)
         return
-    yield Member(path, data, None, "", len(data))
+    yield Member(path, data, None, "", entry.file_size)
+
+
+def may_be_report(path: str, head: bytes) -> bool:
+    """Say whether a file has to be read: its first bytes may be XML, or its name claims that it is a report."""
+    return path.lower().endswith(REPORT_SUFFIX) or sniff(head)
 
 
 def _refuse(entry: zipfile.ZipInfo, path: str) -> tuple[ReasonCode | None, str]:
@@ -82,7 +114,7 @@ def _refuse(entry: zipfile.ZipInfo, path: str) -> tuple[ReasonCode | None, str]:
         return ReasonCode.UNSAFE_PATH, path
     if entry.flag_bits & 0x1:
         return ReasonCode.ENCRYPTED_ZIP, path
-    if entry.file_size > MAX_REPORT_BYTES:
+    if entry.file_size > MAX_REPORT_BYTES and path.lower().endswith((REPORT_SUFFIX, ZIP)):
         return ReasonCode.REPORT_TOO_LARGE, f"{entry.file_size} bytes"
     packed = max(entry.compress_size, 1)
     if entry.file_size > RATIO_MATTERS_FROM_BYTES and entry.file_size / packed > MAX_RATIO:

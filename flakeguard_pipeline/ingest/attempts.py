@@ -19,12 +19,11 @@ NAME_PREFIX = "name:"
 
 @dataclass(frozen=True, slots=True)
 class WantedAttempt:
-    """One run attempt as the landing zone has it. `former_id` is an id its rows may carry from before."""
+    """One run attempt as the landing zone has it."""
 
     org: str
     provider: str
     repository_id: str
-    former_id: str
     run_id: str
     run_attempt: int
     day: str
@@ -48,7 +47,8 @@ def wanted_attempts(
 
     A repository is its provider's id; a run that knows only a full name belongs to the id that carried the name
     last. Its org is configured, else the one it has in the warehouse (`known_orgs`, by repository id), else the
-    owner in its earliest known full name: so a repository that moves keeps its org.
+    owner in its earliest known full name (else the provider, where no run knows a name): so a repository that moves
+    keeps its org.
     """
     attributed = sorted(
         (folder for folder in folders if folder.run_id),
@@ -71,14 +71,14 @@ def wanted_attempts(
         groups[folder.provider, repository_id, folder.run_id, folder.run_attempt].append(folder)
     wanted = []
     for (provider, repository_id, run_id, run_attempt), members in groups.items():
-        org = configured_org or known_orgs.get(repository_id) or owner_of(first_names.get(repository_id, ""))
+        owner = owner_of(first_names.get(repository_id, ""))
+        org = configured_org or known_orgs.get(repository_id) or owner or provider
         ordered = tuple(sorted(members, key=lambda folder: folder.identity))
         wanted.append(
             WantedAttempt(
                 org=org,
                 provider=provider,
                 repository_id=repository_id,
-                former_id=f"{provider}:{NAME_PREFIX}{members[0].full_name}",
                 run_id=run_id,
                 run_attempt=run_attempt,
                 day=members[0].day,

@@ -3,12 +3,14 @@
 Belongs here: comparing a source's listing with the manifests, and copying. Does not belong here: reports.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from flakeguard_pipeline.domain.errors import ConfigurationError
 from flakeguard_pipeline.domain.model import RunAttempt
 from flakeguard_pipeline.landing.zone import LandedFile, LandedFolder, LandingZone
-from flakeguard_pipeline.parsing.github_run import MetadataError, parse_partial_run, parse_run
+from flakeguard_pipeline.parsing.github_run import MetadataError, parse_jobs, parse_partial_run, parse_run
 from flakeguard_pipeline.progress import Progress, Silent
 from flakeguard_pipeline.providers.source import ArtifactSource, FoundFile, FoundFolder
 
@@ -18,11 +20,14 @@ FOLDERS_A_BATCH = 200
 
 @dataclass(frozen=True, slots=True)
 class PendingFolder:
-    """A folder that the landing zone does not have yet, or not in this state. `day` is '' without a known run."""
+    """A folder that the landing zone does not have yet, or not in this state. `day` is '' without a known run.
+
+    `former` are the lines that the manifests have for the folder.
+    """
 
     found: FoundFolder
     day: str
-    previous_day: str | None
+    former: tuple[LandedFolder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +50,35 @@ class LandingCounts:
 
 
 def find_pending(source: ArtifactSource, zone: LandingZone, *, provider: str) -> list[PendingFolder]:
-    """Return what the source has and the landing zone has not, in the source's order."""
-    known = {folder.identity: folder for folder in zone.all_folders()}
+    """Return what the source has and the landing zone has not, in the source's order.
+
+    Raises:
+        ConfigurationError: the source does not exist, or neither it nor the landing zone holds any run.
+    """
+    known: dict[tuple[str, str], list[LandedFolder]] = defaultdict(list)
+    for folder in zone.all_folders():
+        known[folder.place].append(folder)
     pending = []
+    any_run = any(folder.run_id for lines in known.values() for folder in lines)
     for found in source.discover():
-        landed = known.get((source.name, found.folder))
-        if landed is not None and landed.fingerprint == found.fingerprint:
-            continue
-        run, _ = describe(source, found, provider=provider)
-        day = run.day.isoformat() if run else ""
-        pending.append(PendingFolder(found, day, landed.day if landed else None))
+        any_run = any_run or found.is_attributed
+        former = known.get((source.name, found.folder), [])
+        if not _is_settled(found, former):
+            run, _ = describe(source, found, provider=provider)
+            pending.append(PendingFolder(found, run.day.isoformat() if run else "", tuple(former)))
+    if not any_run:
+        raise ConfigurationError(
+            f"{source.title} holds no run.json and no job.json; each run attempt needs a folder with one of them "
+            "(docs/reference/drop-folder.md)"
+        )
     return pending
+
+
+def _is_settled(found: FoundFolder, lines: list[LandedFolder]) -> bool:
+    """Say whether the manifests know the folder as it is, without lines that a killed landing left over."""
+    identities = [line.identity for line in lines]
+    left_over = len(set(identities)) < len(identities) or len({bool(line.run_id) for line in lines}) > 1
+    return not left_over and any(line.fingerprint == found.fingerprint for line in lines)
 
 
 def land(
@@ -68,22 +91,36 @@ def land(
 ) -> LandingCounts:
     """Copy the files of `pending` into the landing zone and enter them into the manifests.
 
-    A file that cannot be read is entered as such and keeps nothing else from being landed.
+    A file that cannot be read is entered as such and keeps nothing else from being landed. What was landed for a run
+    attempt stays landed when the source no longer has it: artifacts expire, and the landing zone is there for that.
     """
     teller = progress or Silent()
     counts = LandingCounts()
     for batch in _batches(pending):
-        landed = []
+        landed: list[LandedFolder] = []
+        superseded: list[LandedFolder] = []
         for each in batch:
             folder = _land_folder(source, zone, each.found, provider=provider)
-            landed.append(folder)
             counts = counts.plus(folder)
+            same = [line for line in each.former if line.run_id and line.identity == folder.identity]
+            landed.append(_with_former_files(folder, same))
+            superseded += same
+            superseded += [line for line in each.former if not line.run_id]
             teller.advance()
-        zone.record(
-            landed,
-            {(source.name, each.found.folder): each.previous_day for each in batch if each.previous_day is not None},
-        )
+        zone.record(landed, superseded)
     return counts
+
+
+def _with_former_files(folder: LandedFolder, same: list[LandedFolder]) -> LandedFolder:
+    """Add the files that were landed for the same run attempt before and are gone from the source since."""
+    present = {(file.kind, file.artifact, file.path) for file in folder.files}
+    former = {
+        (file.kind, file.artifact, file.path): file
+        for line in same
+        for file in line.files
+        if file.digest and (file.kind, file.artifact, file.path) not in present
+    }
+    return replace(folder, files=tuple(sorted((*folder.files, *former.values()))))
 
 
 def describe(source: ArtifactSource, found: FoundFolder, *, provider: str) -> tuple[RunAttempt | None, str]:
@@ -103,24 +140,27 @@ def describe(source: ArtifactSource, found: FoundFolder, *, provider: str) -> tu
 def interpret(texts: Mapping[str, bytes], *, provider: str, fault: str = "") -> tuple[RunAttempt | None, str]:
     """Make a run attempt of the texts of run.json (`run`) and job.json (`jobs`).
 
-    A damaged job.json does not spoil a good run.json: the run then has no jobs.
+    A damaged job.json does not spoil a good run.json, nor the other way round; the fault is told all the same.
     """
     run, jobs = texts.get("run"), texts.get("jobs")
-    if run is not None:
-        try:
-            return parse_run(run, jobs, provider=provider), ""
-        except MetadataError as error:
-            fault = f"run.json: {error}"
-        try:
-            return parse_run(run, None, provider=provider), ""
-        except MetadataError:
-            pass
+    faults = [fault] if fault else []
     if jobs is not None:
         try:
-            return parse_partial_run(jobs, provider=provider), ""
+            parse_jobs(jobs)
         except MetadataError as error:
-            fault = fault or f"job.json: {error}"
-    return None, fault
+            faults.append(f"job.json: {error}")
+            jobs = None
+    if run is not None:
+        try:
+            return parse_run(run, jobs, provider=provider), "; ".join(faults)
+        except MetadataError as error:
+            faults.append(f"run.json: {error}")
+    if jobs is not None:
+        try:
+            return parse_partial_run(jobs, provider=provider), "; ".join(faults)
+        except MetadataError as error:
+            faults.append(f"job.json: {error}")
+    return None, "; ".join(faults)
 
 
 def _land_folder(source: ArtifactSource, zone: LandingZone, found: FoundFolder, *, provider: str) -> LandedFolder:

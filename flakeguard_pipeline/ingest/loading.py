@@ -4,13 +4,15 @@ A repository that cannot be read does not stop the others: its fault is reported
 with the next run.
 """
 
+import contextlib
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import duckdb
 import polars as pl
 
-from flakeguard_pipeline.domain.errors import FlakeGuardError
+from flakeguard_pipeline.domain.errors import WarehouseError
 from flakeguard_pipeline.ingest.attempts import WantedAttempt, wanted_attempts
 from flakeguard_pipeline.ingest.reading import AttemptRows, read_attempt, unattributed_rows
 from flakeguard_pipeline.landing.zone import UNATTRIBUTED, LandingZone
@@ -53,13 +55,18 @@ def attempts_to_load(settings: Settings, zone: LandingZone, warehouse: Warehouse
     with warehouse.connect() as connection:
         loaded = load.load_digests(connection)
         orgs = load.known_orgs(connection)
-    wanted = wanted_attempts(
+    wanted = all_attempts(settings, zone, orgs)
+    return [each for each in wanted if loaded.get(each.identity) != each.load_digest]
+
+
+def all_attempts(settings: Settings, zone: LandingZone, orgs: Mapping[str, str]) -> list[WantedAttempt]:
+    """Return every run attempt in the landing zone; `orgs` are those of known repositories by id."""
+    return wanted_attempts(
         zone.all_folders(),
         configured_org=settings.org,
         known_orgs=orgs,
         loading_digest=settings.loading_digest,
     )
-    return [each for each in wanted if loaded.get(each.identity) != each.load_digest]
 
 
 def unattributed_is_stale(settings: Settings, zone: LandingZone, warehouse: Warehouse) -> bool:
@@ -83,19 +90,65 @@ def load_attempts(
     batch: list[AttemptRows] = []
     waiting = 0
     for wanted in attempts:
-        try:
+        with _isolated(counts, wanted):
             rows = read_attempt(zone, wanted, variant_rules=settings.variant_rules, job_rules=settings.job_rules)
-        except FlakeGuardError as error:
-            counts.faults.append(f"{wanted.repository_id} run {wanted.run_id}/{wanted.run_attempt}: {error}")
-            continue
-        batch.append(rows)
-        waiting += rows.execution_count
+            batch.append(rows)
+            waiting += rows.execution_count
         if waiting >= EXECUTIONS_A_BATCH or len(batch) >= ATTEMPTS_A_BATCH:
-            _write(settings, warehouse, batch, counts, teller)
+            _write_batch(settings, warehouse, batch, counts, teller)
             batch, waiting = [], 0
-    if batch:
-        _write(settings, warehouse, batch, counts, teller)
+    _write_batch(settings, warehouse, batch, counts, teller)
     return counts
+
+
+@contextlib.contextmanager
+def _isolated(counts: LoadCounts, wanted: WantedAttempt) -> Iterator[None]:
+    """Keep what goes wrong with one run attempt from the others; it is told, and tried again with the next run."""
+    try:
+        yield
+    except (WarehouseError, duckdb.IOException):
+        raise  # the warehouse itself: no other attempt would fare better
+    except Exception as error:  # noqa: BLE001 - isolation is the point; nothing is swallowed, see `faults`
+        text = str(error).strip().splitlines()
+        line = text[0] if text else type(error).__name__
+        counts.faults.append(f"{wanted.repository_id} run {wanted.run_id}/{wanted.run_attempt}: {line}")
+
+
+def _write_batch(
+    settings: Settings, warehouse: Warehouse, batch: list[AttemptRows], counts: LoadCounts, teller: Progress
+) -> None:
+    """Load a batch in one transaction; where that fails, attempt by attempt, to find the one that is at fault."""
+    if not batch:
+        return
+    try:
+        _write(settings, warehouse, batch, counts, teller)
+    except (WarehouseError, duckdb.IOException):
+        raise
+    except Exception:  # noqa: BLE001 - tried again below, one by one
+        for rows in batch:
+            with _isolated(counts, rows.wanted):
+                _write(settings, warehouse, [rows], counts, teller)
+
+
+def forget_moved(settings: Settings, zone: LandingZone, warehouse: Warehouse) -> int:
+    """Remove run attempts from `core` that by now stand there under another repository id; return how many.
+
+    A run that knew only its repository's name moves when the name turns out to be another id's.
+    """
+    with warehouse.connect() as connection:
+        loaded = load.load_digests(connection)
+        wanted = {each.identity for each in all_attempts(settings, zone, load.known_orgs(connection))}
+        elsewhere = {(_provider(identity), *identity[1:]) for identity in wanted}
+        moved = [
+            identity for identity in sorted(loaded.keys() - wanted) if (_provider(identity), *identity[1:]) in elsewhere
+        ]
+        if moved:
+            load.remove_attempts(connection, moved, default_branch=settings.default_branch)
+    return len(moved)
+
+
+def _provider(identity: tuple[str, str, int]) -> str:
+    return identity[0].partition(":")[0]
 
 
 def load_unattributed(settings: Settings, zone: LandingZone, warehouse: Warehouse) -> Counter[str]:
@@ -134,11 +187,7 @@ def _write(
         else pl.DataFrame(schema=load.schema_of(tables.test_execution)),
     }
     replaced = pl.DataFrame(
-        [
-            (repository_id, rows.wanted.run_id, rows.wanted.run_attempt)
-            for rows in batch
-            for repository_id in sorted({rows.wanted.repository_id, rows.wanted.former_id})
-        ],
+        [rows.wanted.identity for rows in batch],
         schema={"repository_id": pl.String, "run_id": pl.String, "run_attempt": pl.Int32},
         orient="row",
     )

@@ -7,7 +7,7 @@ code, or is counted as passed over because it is no test report.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,17 +16,19 @@ import polars as pl
 from flakeguard_pipeline.domain.digests import bytes_digest, stable_id
 from flakeguard_pipeline.domain.errors import LandingError
 from flakeguard_pipeline.domain.model import REASONS, Job, ReasonCode, ReportContext, RunAttempt, RunStatus
-from flakeguard_pipeline.ingest.archives import Member, members
+from flakeguard_pipeline.ingest.archives import REPORT_SUFFIX, SNIFFED_BYTES, ZIP, Member, may_be_report, members
 from flakeguard_pipeline.ingest.attempts import WantedAttempt
 from flakeguard_pipeline.ingest.landing import interpret
 from flakeguard_pipeline.landing.zone import LandedFile, LandedFolder, LandingZone
 from flakeguard_pipeline.normalize.frames import executions_frame
 from flakeguard_pipeline.normalize.variants import JobRule, VariantRules, job_for_artifact, variant_of
-from flakeguard_pipeline.parsing.junit import parse_report, sniff
+from flakeguard_pipeline.parsing.github_run import repository_ref
+from flakeguard_pipeline.parsing.junit import parse_report
 
 Row = dict[str, Any]
 
-REPORT_SUFFIX = ".xml"
+METADATA_KINDS = {"run": ReasonCode.BAD_RUN_METADATA, "jobs": ReasonCode.BAD_JOB_METADATA}
+"""Kinds of files that say which run a folder holds, and why they are rejected when they do not."""
 
 
 @dataclass
@@ -76,31 +78,21 @@ def read_attempt(
         {**identity, **_artifact_row(folder, file)} for folder in wanted.folders for file in folder.files
     ]
     rows.jobs = [{**identity, **_job_row(job)} for job in run.jobs]
-    completed = run.status is RunStatus.COMPLETED
     passed_over = 0
-    seen: set[tuple[str, str]] = set()
-    sources = _files(zone, wanted.folders, unpack=completed)
-    for each in sources:
+    loaded: set[tuple[str, str]] = set()
+    for each in _files(zone, wanted.folders, unpack=run.status is RunStatus.COMPLETED):
         if each.refusal is not None:
             rows.rejected.append({**identity, **_rejection(each, each.refusal, each.detail)})
-        elif not completed:
-            if each.path.lower().endswith((REPORT_SUFFIX, ".zip")):
-                detail = f"status of the run: {run.status.value}"
-                rows.rejected.append({**identity, **_rejection(each, ReasonCode.RUN_NOT_COMPLETED, detail)})
-            else:
-                passed_over += 1
-        elif (each.data and not sniff(each.data[:256])) or (
-            not each.data and not each.path.lower().endswith(REPORT_SUFFIX)
-        ):
+            continue
+        digest = bytes_digest(each.data)
+        if (each.artifact, digest) in loaded:
+            continue  # the same bytes for the same run attempt, twice, add nothing
+        if not _read_report(rows, run, each, digest, variant_rules=variant_rules, job_rules=job_rules):
             passed_over += 1
-        else:
-            digest = bytes_digest(each.data)
-            if (each.artifact, digest) in seen:
-                continue  # the same bytes for the same run attempt, twice, add nothing
-            seen.add((each.artifact, digest))
-            if not _read_report(rows, run, each, digest, variant_rules=variant_rules, job_rules=job_rules):
-                passed_over += 1
+        elif rows.reports and rows.reports[-1]["digest"] == digest:
+            loaded.add((each.artifact, digest))
     rows.run = {**identity, **_run_row(run, wanted), "passed_over_files": passed_over}
+    rows.rejected += [{**identity, **row} for row in _metadata_faults(zone, wanted)]
     rows.rejected = _distinct(rows.rejected)
     return rows
 
@@ -109,28 +101,14 @@ def unattributed_rows(zone: LandingZone, folders: Iterable[LandedFolder], *, org
     """Return rejection rows for files that belong to no run, among them damaged run.json files."""
     rows = []
     for folder in folders:
-        texts = {
-            file.kind: zone.read(file.digest)
-            for file in folder.files
-            if file.kind in ("run", "jobs") and not file.artifact and file.digest
-        }
-        _, fault = interpret(texts, provider=folder.provider)
+        _, fault = _interpreted(zone, folder)
         for file in folder.files:
-            each = _Source(
-                artifact=file.artifact,
-                path="/".join(part for part in (folder.folder, file.path) if part),
-                source=folder.source,
-                data=b"",
-                size_bytes=file.size_bytes,
-                digest=file.digest,
-            )
+            each = _landed_source(folder, file, "/".join(part for part in (folder.folder, file.path) if part))
             if file.error:
                 code, detail = ReasonCode.UNREADABLE, file.error
-            elif file.kind == "run":
-                code, detail = ReasonCode.BAD_RUN_METADATA, fault
-            elif file.kind == "jobs":
-                code, detail = ReasonCode.BAD_JOB_METADATA, fault
-            elif file.path.lower().endswith((REPORT_SUFFIX, ".zip")):
+            elif file.kind in METADATA_KINDS:
+                code, detail = METADATA_KINDS[file.kind], fault
+            elif file.path.lower().endswith((REPORT_SUFFIX, ZIP)):
                 code, detail = ReasonCode.ORPHAN_REPORT, fault
             else:
                 continue
@@ -149,6 +127,8 @@ def _read_report(
     job_rules: tuple[JobRule, ...],
 ) -> bool:
     """Read one report into `rows`; return False where the file is no test report."""
+    if not may_be_report(each.path, each.data[:SNIFFED_BYTES]):
+        return False
     parsed = parse_report(each.data)
     identity = _identity(rows.wanted)
     if not parsed.is_report and not parsed.issues:
@@ -197,46 +177,69 @@ def _newest_run(zone: LandingZone, wanted: WantedAttempt) -> RunAttempt:
     """Return what the newest run.json says; one rebuilt from jobs counts only where there is no other."""
     runs: list[tuple[bool, datetime, bool, str, RunAttempt]] = []
     for folder in wanted.folders:
-        texts = {
-            file.kind: zone.read(file.digest)
-            for file in folder.files
-            if file.kind in ("run", "jobs") and not file.artifact and file.digest
-        }
-        run, _ = interpret(texts, provider=folder.provider)
+        run, _ = _interpreted(zone, folder)
         if run is not None:
             done = run.status is RunStatus.COMPLETED
             runs.append((not run.is_partial, run.updated_at, done, folder.folder, run))
     if not runs:
         first = wanted.folders[0].folder
         raise LandingError(f"the run of folder {first!r} can no longer be read in the landing zone {zone.url}")
-    newest = max(runs, key=lambda each: each[:4])[4]
-    if newest.jobs:
-        return newest
-    with_jobs = max((each for each in runs if each[4].jobs), key=lambda each: each[:4], default=None)
-    if with_jobs is None:
-        return newest
-    fields = {name: getattr(newest, name) for name in RunAttempt.__dataclass_fields__}
-    return RunAttempt(**{**fields, "jobs": with_jobs[4].jobs})
+    runs.sort(key=lambda each: each[:4])
+    newest = runs[-1][4]
+    jobs = newest.jobs or next((run.jobs for *_, run in reversed(runs) if run.jobs), ())
+    return replace(newest, jobs=jobs)
+
+
+def _interpreted(zone: LandingZone, folder: LandedFolder) -> tuple[RunAttempt | None, str]:
+    """Return the run attempt of a landed folder, and what is wrong with its metadata."""
+    texts = {
+        file.kind: zone.read(file.digest)
+        for file in folder.files
+        if file.kind in METADATA_KINDS and not file.artifact and file.digest
+    }
+    return interpret(texts, provider=folder.provider)
+
+
+def _metadata_faults(zone: LandingZone, wanted: WantedAttempt) -> Iterator[Row]:
+    """Yield rejections for metadata files that are damaged, though others beside them were good enough."""
+    for folder in wanted.folders:
+        _, fault = _interpreted(zone, folder)
+        for file in folder.files:
+            if file.kind not in METADATA_KINDS or file.artifact:
+                continue
+            each = _landed_source(folder, file)
+            if file.error:
+                yield _rejection(each, ReasonCode.UNREADABLE, file.error)
+            elif f"{file.path}: " in fault:
+                yield _rejection(each, METADATA_KINDS[file.kind], fault)
+
+
+def _landed_source(folder: LandedFolder, file: LandedFile, path: str = "") -> _Source:
+    return _Source(file.artifact, path or file.path, folder.source, b"", size_bytes=file.size_bytes, digest=file.digest)
 
 
 def _files(zone: LandingZone, folders: tuple[LandedFolder, ...], *, unpack: bool) -> Iterator[_Source]:
+    """Yield the files that may be reports, archives unpacked; where the run has not finished, none is opened."""
     for folder in folders:
         for file in folder.files:
-            if file.kind in ("run", "jobs") and not file.artifact:
+            if file.kind in METADATA_KINDS and not file.artifact:
                 continue
+            each = _landed_source(folder, file)
             if file.error:
-                yield _Source(file.artifact, file.path, folder.source, b"", ReasonCode.UNREADABLE, file.error)
-            elif file.kind == "zip" and unpack:
+                yield replace(each, refusal=ReasonCode.UNREADABLE, detail=file.error)
+            elif not unpack:
+                if file.path.lower().endswith((REPORT_SUFFIX, ZIP)):
+                    yield replace(each, refusal=ReasonCode.RUN_NOT_COMPLETED, detail="the run is in progress")
+            elif file.kind in ("zip", "nested_zip"):
                 with zone.open(file.digest) as stream:
                     for member in members(stream, file.path):
                         yield _member_source(folder, file, member)
-            elif unpack or not file.path.lower().endswith((REPORT_SUFFIX, ".zip")):
-                data = zone.read(file.digest)
-                yield _Source(file.artifact, file.path, folder.source, data, size_bytes=file.size_bytes)
             else:
-                yield _Source(
-                    file.artifact, file.path, folder.source, b"", size_bytes=file.size_bytes, digest=file.digest
-                )
+                with zone.open(file.digest) as stream:
+                    data = stream.read(SNIFFED_BYTES)
+                    if may_be_report(file.path, data):
+                        data += stream.read()
+                yield replace(each, data=data)
 
 
 def _member_source(folder: LandedFolder, file: LandedFile, member: Member) -> _Source:
@@ -264,6 +267,8 @@ def _identity(wanted: WantedAttempt) -> Row:
 
 def _run_row(run: RunAttempt, wanted: WantedAttempt) -> Row:
     head = run.head_repository_ref
+    if head == repository_ref(None, run.full_name):
+        head = wanted.repository_id.removeprefix(f"{wanted.provider}:")  # its own repository, named without an id
     return {
         "provider": wanted.provider,
         "full_name": run.full_name,

@@ -43,6 +43,10 @@ class LandedFile:
     error: str = ""
 
 
+Identity = tuple[str, str, str, int]
+"""Source, folder, run id and run attempt."""
+
+
 @dataclass(frozen=True, slots=True)
 class LandedFolder:
     """One run folder of a source as it was landed, with as much of its meaning as planning needs.
@@ -65,9 +69,14 @@ class LandedFolder:
     files: tuple[LandedFile, ...]
 
     @property
-    def identity(self) -> tuple[str, str]:
-        """What one line of a manifest stands for."""
+    def place(self) -> tuple[str, str]:
+        """Where it came from: a source and a folder there."""
         return self.source, self.folder
+
+    @property
+    def identity(self) -> Identity:
+        """What one line of a manifest stands for: a place, and the run attempt that lay there."""
+        return self.source, self.folder, self.run_id, self.run_attempt
 
 
 def _encode(folder: LandedFolder) -> str:
@@ -102,7 +111,8 @@ class LandingZone:
         with self._scratch() as partial:
             while chunk := stream.read(CHUNK_BYTES):
                 digest.update(chunk)
-                partial.write(chunk)
+                with _explained(partial.name):  # a full disk here is not an unreadable source
+                    partial.write(chunk)
             size = partial.tell()
             name = digest.hexdigest()
             target = self._object(name)
@@ -137,7 +147,7 @@ class LandingZone:
         """Open an object for reading.
 
         Raises:
-            LandingError: the landing zone has lost it.
+            LandingError: the landing zone has lost it, or it cannot be opened.
         """
         try:
             return cast("BinaryIO", self._fs.open(self._object(digest), "rb"))
@@ -146,6 +156,8 @@ class LandingZone:
                 f"the landing zone {self.url} has lost object {digest}; remove its line from the manifests, so that "
                 "it is fetched again"
             ) from error
+        except OSError as error:
+            raise _unreadable(self._object(digest), error) from error
 
     def read(self, digest: str) -> bytes:
         """Return an object's bytes."""
@@ -166,17 +178,21 @@ class LandingZone:
             names = self._fs.ls(str(self._root / "manifests"), detail=False)
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise _unreadable(self.url, error) from error
         return sorted(PurePosixPath(name).stem for name in names if name.endswith(".jsonl"))
 
     def folders(self, day: str) -> list[LandedFolder]:
         """Return the folders of one manifest in a fixed order."""
         path = self._manifest(day)
         try:
-            text = self._fs.cat_file(path).decode("utf-8")
+            data = self._fs.cat_file(path)
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise _unreadable(path, error) from error
         try:
-            return [_decode(line) for line in text.splitlines() if line]
+            return [_decode(line) for line in data.decode("utf-8").splitlines() if line]
         except (ValueError, TypeError, KeyError) as error:
             raise LandingError(
                 f"the manifest {path} is damaged ({error}); delete it, so that its day is fetched again"
@@ -187,31 +203,28 @@ class LandingZone:
         for day in self.days():
             yield from self.folders(day)
 
-    def record(
-        self, folders: Iterable[LandedFolder], previous_days: Mapping[tuple[str, str], str] | None = None
-    ) -> None:
-        """Enter folders into the manifests of their days; a folder that was entered before is replaced.
+    def record(self, folders: Iterable[LandedFolder], superseded: Iterable[LandedFolder] = ()) -> None:
+        """Enter folders into the manifests of their days, and then take out the lines that they supersede.
 
-        A folder whose day has changed since (a run.json arrived where only a job.json was) leaves its old day,
-        after it has entered the new one. `previous_days` tells the old days by (source, folder).
+        A line with the same identity on the same day is replaced. `superseded` are lines as they stand in the
+        manifests: those of another day, and those of files that by now belong to a run.
         """
-        by_day: dict[str, dict[tuple[str, str], LandedFolder]] = {}
-        left: dict[str, set[tuple[str, str]]] = {}
+        by_day: dict[str, dict[Identity, LandedFolder]] = {}
         for folder in folders:
-            day = folder.day or UNATTRIBUTED
-            by_day.setdefault(day, {})[folder.identity] = folder
-            before = (previous_days or {}).get(folder.identity, day)
-            if before != day:
-                left.setdefault(before, set()).add(folder.identity)
+            by_day.setdefault(manifest_of(folder), {})[folder.identity] = folder
+        left: dict[str, set[Identity]] = {}
+        for folder in superseded:
+            if folder.identity not in by_day.get(manifest_of(folder), {}):
+                left.setdefault(manifest_of(folder), set()).add(folder.identity)
         for day, fresh in by_day.items():
             self._write_manifest(day, {**self._known(day), **fresh})
         for day, gone in left.items():
             self._write_manifest(day, {key: value for key, value in self._known(day).items() if key not in gone})
 
-    def _known(self, day: str) -> dict[tuple[str, str], LandedFolder]:
+    def _known(self, day: str) -> dict[Identity, LandedFolder]:
         return {folder.identity: folder for folder in self.folders(day)}
 
-    def _write_manifest(self, day: str, folders: Mapping[tuple[str, str], LandedFolder]) -> None:
+    def _write_manifest(self, day: str, folders: Mapping[Identity, LandedFolder]) -> None:
         lines = [_encode(folders[identity]) + "\n" for identity in sorted(folders)]
         self._replace(self._manifest(day), [line.encode("utf-8") for line in lines])
 
@@ -246,6 +259,15 @@ def _explained(target: str) -> Iterator[None]:
         raise LandingError(
             f"cannot write {target}: {error.strerror or error}; check the space and the rights there, then run again"
         ) from error
+
+
+def _unreadable(place: str, error: OSError) -> LandingError:
+    return LandingError(f"cannot read {place}: {error.strerror or error}; check the landing zone and the rights there")
+
+
+def manifest_of(folder: LandedFolder) -> str:
+    """Return the name of the manifest that a line belongs to."""
+    return folder.day or UNATTRIBUTED
 
 
 def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:

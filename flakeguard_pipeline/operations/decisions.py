@@ -1,5 +1,6 @@
 """Decide for a repository: its last scoring in, appended events out."""
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -50,8 +51,12 @@ def decide_repository(warehouse: Warehouse, repository: Repository, *, policy: P
         signatures=_by_test(signatures),
     )
     is_dry = any(event.as_of > as_of for event in events)
-    if decided and not is_dry:
-        frame = load.frame_of(tables.quarantine_event, [_row(event) for event in decided])
+    # A policy that is switched off and on at one and the same `as_of` makes a decision that is there already.
+    made = {event.decision_id for event in events}
+    sequences = Counter(event.test_id for event in events)
+    rows = [{**_row(event), "sequence": sequences[event.test_id]} for event in decided if event.decision_id not in made]
+    if rows and not is_dry:
+        frame = load.frame_of(tables.quarantine_event, rows)
         with warehouse.connect() as connection, connection.transaction():
             connection.insert(load.name_of(tables.quarantine_event), frame)
     return Decisions(as_of, tuple(decided), is_dry)

@@ -1,6 +1,5 @@
 """Write the quarantine export of each repository."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -70,16 +69,24 @@ def quarantined(entries: Iterable[Entry], as_of: datetime) -> tuple[Entry, ...]:
 
 
 def export_paths(members: Iterable[Repository], out: Path) -> dict[Repository, Path]:
-    """Return where each repository's export goes.
+    """Return where each repository's export goes: `<org>/<name>`, so that none overwrites another's.
 
-    Where two owners' repositories of one org share a name, each goes under its full name, percent-encoded: one must
-    not overwrite the other.
+    Where two owners' repositories of one org share a name, each goes under its full name, percent-encoded. Where two
+    ids had one full name (a repository was deleted and made again), the name belongs to the one that ran last, and
+    the other has its id added.
     """
-    known = list(members)
-    taken = Counter((each.org, name_without_owner(each.full_name)) for each in known)
-    paths = {}
+    known = sorted(members, key=lambda each: (each.last_run_at, each.repository_id), reverse=True)
+    owners: dict[tuple[str, str], set[str]] = {}
+    for each in known:
+        owners.setdefault((each.org, name_without_owner(each.full_name)), set()).add(each.full_name)
+    paths: dict[Repository, Path] = {}
+    taken: set[Path] = set()
     for each in known:
         short = name_without_owner(each.full_name)
-        shown = short if taken[each.org, short] == 1 else each.full_name
-        paths[each] = export_path(out, each.org, shown)
+        shown = short if len(owners[each.org, short]) == 1 else each.full_name
+        path = export_path(out, each.org, shown)
+        if path in taken:
+            path = export_path(out, each.org, f"{each.full_name}@{each.repository_id}")
+        taken.add(path)
+        paths[each] = path
     return paths

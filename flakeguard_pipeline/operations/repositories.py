@@ -3,8 +3,10 @@
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Generic, TypeVar
 
+from flakeguard_pipeline.domain.errors import FlakeGuardError
 from flakeguard_pipeline.progress import Progress, Silent
 from flakeguard_pipeline.warehouse.connection import Warehouse
 from flakeguard_pipeline.warehouse.queries import query
@@ -21,6 +23,7 @@ class Repository:
     org: str
     repository_id: str
     full_name: str
+    last_run_at: datetime
 
 
 @dataclass
@@ -48,7 +51,9 @@ def for_each(
         try:
             done.results[repository] = work(repository)
         except Exception as error:
-            logger.warning("repository %s failed", repository.full_name, exc_info=True)
-            done.faults.append(f"{repository.org}: {repository.full_name}: {error or type(error).__name__}")
+            # What is meant for a person needs no trace: the line says all there is to know.
+            is_foreseen = isinstance(error, FlakeGuardError)
+            logger.warning("repository %s failed", repository.full_name, exc_info=not is_foreseen)
+            done.faults.append(f"{repository.org}: {repository.full_name}: {str(error) or type(error).__name__}")
         teller.advance()
     return done

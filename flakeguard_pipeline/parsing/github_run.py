@@ -1,6 +1,6 @@
 """GitHub's REST objects *workflow run* and *list jobs* -> domain values.
 
-Only the fields that the drop folder's contract names are read; others are ignored. Source of the shapes:
+Only the fields that docs/reference/drop-folder.md names are read; others are ignored. Source of the shapes:
 https://docs.github.com/en/rest/actions/workflow-runs and .../workflow-jobs.
 """
 
@@ -13,6 +13,10 @@ from typing import Any
 from flakeguard_pipeline.domain.model import AttemptKey, Job, RunAttempt, RunStatus
 
 COMPLETED = "completed"
+
+MAX_NUMBER = 2**31
+"""Attempts and pull requests are counted; a number beyond a database's integer is none of them."""
+
 _REPOSITORY_IN_URL = re.compile(r"/repos/([^/\s]+/[^/\s]+)/(?:actions|check-runs)/")
 
 
@@ -39,13 +43,14 @@ def parse_run(data: bytes, jobs: bytes | None, *, provider: str) -> RunAttempt:
         raise MetadataError("created_at is missing or no time")
     started_at = _time(run, "run_started_at") or created_at
     head = run.get("head_repository")
+    run_id, run_attempt = _identifier(run, "id"), _attempt(run)
     status = RunStatus.COMPLETED if _text(run, "status") == COMPLETED else RunStatus.IN_PROGRESS
     return RunAttempt(
         key=AttemptKey(
             provider=provider,
             repository_ref=repository_ref(identity, full_name),
-            run_id=_identifier(run, "id"),
-            run_attempt=_attempt(run),
+            run_id=run_id,
+            run_attempt=run_attempt,
         ),
         full_name=full_name,
         default_branch=_text(repository, "default_branch"),
@@ -64,7 +69,7 @@ def parse_run(data: bytes, jobs: bytes | None, *, provider: str) -> RunAttempt:
         run_url=_text(run, "html_url"),
         pr_number=_pull_request(run.get("pull_requests")),
         is_partial=False,
-        jobs=parse_jobs(jobs) if jobs is not None else (),
+        jobs=parse_jobs(jobs, (run_id, run_attempt)) if jobs is not None else (),
     )
 
 
@@ -74,13 +79,16 @@ def parse_partial_run(data: bytes, *, provider: str) -> RunAttempt:
     Raises:
         MetadataError: the jobs do not say which run they belong to, or belong to several.
     """
-    jobs = [job for job in _list(_object(data).get("jobs")) if isinstance(job, Mapping)]
+    jobs = _jobs(data)
     if not jobs:
         raise MetadataError("jobs is missing or empty, so no run is known")
-    runs = {(_identifier(job, "run_id"), _attempt(job)) for job in jobs}
-    if len(runs) > 1:
-        raise MetadataError(f"the jobs belong to {len(runs)} run attempts")
-    run_id, run_attempt = runs.pop()
+    run_ids = {_identifier(job, "run_id") for job in jobs}
+    if len(run_ids) > 1:
+        raise MetadataError(f"the jobs belong to {len(run_ids)} runs")
+    run_id = run_ids.pop()
+    # A response for all attempts is read as the newest, which is the one that its reports are of.
+    run_attempt = max(_attempt(job) for job in jobs)
+    jobs = [job for job in jobs if _belongs(job, run_id, run_attempt)]
     full_name = _repository_of(jobs)
     started = [time for job in jobs if (time := _time(job, "started_at")) is not None]
     if not started:
@@ -104,36 +112,48 @@ def parse_partial_run(data: bytes, *, provider: str) -> RunAttempt:
         run_url="",
         pr_number=None,
         is_partial=True,
-        jobs=parse_jobs(data),
+        jobs=parse_jobs(data, (run_id, run_attempt)),
     )
 
 
-def parse_jobs(data: bytes) -> tuple[Job, ...]:
+def parse_jobs(data: bytes, run: tuple[str, int] | None = None) -> tuple[Job, ...]:
     """Return the jobs of a *list jobs* response in the order of their ids; entries without an id are left out.
+
+    With `run` (id and attempt), jobs that say they belong to another are left out, too: the response may list all
+    attempts of a run.
 
     Raises:
         MetadataError: the bytes are no JSON object.
     """
     jobs = {}
-    for job in _list(_object(data).get("jobs")):
-        if not isinstance(job, Mapping) or job.get("id") is None:
+    for job in _jobs(data):
+        if job.get("id") is None or (run is not None and not _belongs(job, *run)):
             continue
-        identity = str(job["id"])
+        identity = _text(job, "id")
         jobs[identity] = Job(
             job_id=identity,
             name=_text(job, "name"),
             conclusion=_text(job, "conclusion"),
             started_at=_time(job, "started_at"),
             completed_at=_time(job, "completed_at"),
-            labels=tuple(sorted(str(label) for label in _list(job.get("labels")))),
+            labels=tuple(sorted(_storable(str(label)) for label in _list(job.get("labels")))),
             runner_name=_text(job, "runner_name"),
         )
     return tuple(jobs[identity] for identity in sorted(jobs))
 
 
+def _jobs(data: bytes) -> list[Mapping[str, Any]]:
+    return [job for job in _list(_object(data).get("jobs")) if isinstance(job, Mapping)]
+
+
+def _belongs(job: Mapping[str, Any], run_id: str, run_attempt: int) -> bool:
+    """Say whether a job is of a run attempt, as far as it says so itself."""
+    return _text(job, "run_id") in ("", run_id) and job.get("run_attempt") in (None, run_attempt)
+
+
 def repository_ref(identity: object, full_name: str) -> str:
     """Return the reference of a repository: its id as text where there is one, else `name:` and its full name."""
-    return f"name:{full_name}" if identity is None else str(identity)
+    return f"name:{full_name}" if identity is None else _storable(str(identity))
 
 
 def _object(data: bytes) -> Mapping[str, Any]:
@@ -155,7 +175,11 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if value is None:
         return ""
-    return str(value).replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    return _storable(str(value))
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def _identifier(fields: Mapping[str, Any], name: str) -> str:
@@ -169,7 +193,7 @@ def _attempt(fields: Mapping[str, Any]) -> int:
     value = fields.get("run_attempt")
     if value is None:
         return 1
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < MAX_NUMBER:
         raise MetadataError(f"run_attempt is {value!r}, not a count from 1")
     return int(value)
 
@@ -191,7 +215,7 @@ def _first(jobs: Sequence[Mapping[str, Any]], name: str) -> str:
 
 def _pull_request(value: object) -> int | None:
     numbers = [each.get("number") for each in _list(value) if isinstance(each, Mapping)]
-    known = [number for number in numbers if isinstance(number, int) and not isinstance(number, bool)]
+    known = [number for number in numbers if isinstance(number, int) and 0 < number < MAX_NUMBER]
     return min(known) if known else None
 
 

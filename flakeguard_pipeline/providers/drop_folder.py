@@ -3,6 +3,7 @@
 A folder with a run.json or a job.json is one run attempt; a file belongs to the nearest such folder above it.
 """
 
+import errno
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from flakeguard_pipeline.providers.source import FoundFile, FoundFolder
 
 RUN_FILE = "run.json"
 JOB_FILE = "job.json"
-REPORT_SUFFIXES = (".xml", ".zip")
+ZIP = ".zip"
+REPORT_SUFFIXES = (".xml", ZIP)
 
 
 @dataclass
@@ -33,18 +35,18 @@ class DropFolder:
     path: Path
     name: str = "drop"
 
+    @property
+    def title(self) -> str:
+        """What a message calls it."""
+        return f"the drop folder {self.path}"
+
     def discover(self) -> Iterator[FoundFolder]:
         """Yield the run folders in bytewise order of their paths, then one for files that belong to no run."""
         self.require()
         folders: dict[str, _Folder] = defaultdict(_Folder)
         orphans = _Folder()
         self._walk(self.path, "", None, folders, orphans)
-        if not folders:
-            raise ConfigurationError(
-                f"the drop folder {self.path} holds no run.json and no job.json; each run attempt needs a folder "
-                "with one of them (docs/reference/drop-folder.md)"
-            )
-        for name in sorted(folders, key=os.fsencode):
+        for name in sorted(folders):
             found = folders[name]
             yield FoundFolder(name, stable_id(sorted(found.stamps)), tuple(sorted(found.files)))
         if orphans.files:
@@ -62,8 +64,11 @@ class DropFolder:
             )
 
     def open(self, file: FoundFile) -> AbstractContextManager[BinaryIO]:
-        """Open one file."""
-        return cast("AbstractContextManager[BinaryIO]", (self.path / file.location).open("rb"))
+        """Open one file; a link that leads out of the drop folder is refused."""
+        path = self.path / file.location
+        if path.is_symlink() and not path.resolve().is_relative_to(self.path.resolve()):
+            raise OSError(errno.EPERM, "it is a link that leads out of the drop folder")
+        return cast("AbstractContextManager[BinaryIO]", path.open("rb"))
 
     def _walk(
         self, directory: Path, relative: str, owner: str | None, folders: dict[str, _Folder], orphans: _Folder
@@ -75,31 +80,38 @@ class DropFolder:
         for entry in entries:
             if entry.name.startswith("."):
                 continue  # half-written files and folders of well-behaved writers
-            path = f"{relative}/{entry.name}" if relative else entry.name
+            path = f"{relative}/{shown(entry.name)}" if relative else shown(entry.name)
             # Links to folders are not followed: they may lead out of the drop folder, or in circles.
             if entry.is_dir(follow_symlinks=False):
-                self._walk(Path(entry.path), path, owner, folders, orphans)
-            elif entry.is_file():
-                status = entry.stat()
-                holder = orphans if owner is None else folders[owner]
-                file = _found(path, owner)
-                if owner is None and not entry.name.lower().endswith(REPORT_SUFFIXES):
-                    continue  # a licence, a read-me: nothing that anyone misses
-                holder.files.append(file)
-                holder.stamps.append(f"{path}\0{status.st_size}\0{status.st_mtime_ns}")
+                try:
+                    self._walk(Path(entry.path), path, owner, folders, orphans)
+                    continue
+                except PermissionError:
+                    pass  # entered as a file that cannot be read, so that a person learns of it
+            elif entry.is_dir():
+                continue
+            elif owner is None and not entry.name.lower().endswith(REPORT_SUFFIXES):
+                continue  # a licence, a read-me: nothing that anyone misses
+            holder = orphans if owner is None else folders[owner]
+            status = entry.stat(follow_symlinks=False)
+            holder.files.append(self._found(entry, path, owner))
+            # The change time tells of a file that has become readable.
+            holder.stamps.append(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}")
+
+    def _found(self, entry: "os.DirEntry[str]", path: str, owner: str | None) -> FoundFile:
+        location = os.path.relpath(entry.path, self.path)
+        inside = path if not owner else path.removeprefix(owner + "/")
+        head, slash, rest = inside.partition("/")
+        is_zip = inside.lower().endswith(ZIP)
+        if owner is not None and slash:
+            return FoundFile(head, rest, "nested_zip" if is_zip else "file", location)
+        if owner is not None and inside in (RUN_FILE, JOB_FILE):
+            return FoundFile("", inside, "run" if inside == RUN_FILE else "jobs", location)
+        if owner is not None and is_zip:
+            return FoundFile(inside[: -len(ZIP)], inside, "zip", location)
+        return FoundFile("", inside, "zip" if is_zip else "file", location)
 
 
-def _found(path: str, owner: str | None) -> FoundFile:
-    inside = path if not owner else path.removeprefix(owner + "/")
-    head, slash, rest = inside.partition("/")
-    if owner is None:
-        return FoundFile("", inside, "zip" if inside.lower().endswith(".zip") else "file", path)
-    if slash:
-        return FoundFile(head, rest, "zip" if rest.lower().endswith(".zip") else "file", path)
-    if inside == RUN_FILE:
-        return FoundFile("", inside, "run", path)
-    if inside == JOB_FILE:
-        return FoundFile("", inside, "jobs", path)
-    if inside.lower().endswith(".zip"):
-        return FoundFile(inside[: -len(".zip")], inside, "zip", path)
-    return FoundFile("", inside, "file", path)
+def shown(name: str) -> str:
+    """Return a file's name as text that any database takes: bytes that are no UTF-8 become U+FFFD."""
+    return os.fsencode(name).decode("utf-8", "replace").replace("\0", "\ufffd")

@@ -13,7 +13,8 @@ from typing import BinaryIO, Protocol
 class FoundFile:
     """One file of a run folder. `artifact` is '' for files beside run.json; `path` is relative to the artifact.
 
-    `kind` is `run`, `jobs`, `zip` or `file`; `location` is for the source alone.
+    `kind` is `run`, `jobs`, `zip` (an artifact), `nested_zip` (an archive inside an unpacked one) or `file`;
+    `location` is for the source alone.
     """
 
     artifact: str
@@ -43,11 +44,16 @@ class ArtifactSource(Protocol):
         """What its folders are entered under in the landing zone."""
         ...
 
+    @property
+    def title(self) -> str:
+        """What a message calls it, with its place."""
+        ...
+
     def discover(self) -> Iterator[FoundFolder]:
         """Yield every folder there is, in a fixed order, without reading the files.
 
         Raises:
-            ConfigurationError: the place does not exist or holds no run.
+            ConfigurationError: the place does not exist.
         """
         ...
 

@@ -27,10 +27,10 @@ class ScoringParameters:
     settle it."""
 
     flaky_rate_floor: float = 0.002
-    """`p_flaky` is the probability that the flake rate is above this: the data contract's 0.2 %."""
+    """`p_flaky` is the probability that the flake rate is above this: 0.2 %, as `marts.test_health` promises."""
 
     interval: float = 0.90
-    """Mass of the central credible interval that is reported: the data contract's 90 %."""
+    """Mass of the central credible interval that is reported: 90 %, as `marts.test_health` promises."""
 
     flaky_from: float = 0.95
     """Called flaky from this `p_flaky` on, so at most one such call in twenty is wrong if the model holds.

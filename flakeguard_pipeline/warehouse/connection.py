@@ -22,6 +22,9 @@ short enough that a person at a terminal learns the cause."""
 
 LOCK_POLL_SECONDS = 0.1
 
+LOCKED = "Could not set lock on file"
+"""How DuckDB says it; the bare word may stand in a path."""
+
 DUCKDB_SCHEME = "duckdb:///"
 
 Parameters = Mapping[str, Any]
@@ -143,7 +146,7 @@ class Warehouse:
                 return duckdb.connect(str(self.path), read_only=read_only)
             except duckdb.Error as error:
                 text = str(error)
-                if "lock" not in text.lower() or self.path.is_dir():
+                if LOCKED not in text:
                     raise WarehouseError(
                         f"cannot open the warehouse {self.path}: {text.splitlines()[0]}; "
                         "check that the path is a DuckDB file which you may read and write, or choose another with "

@@ -1,7 +1,7 @@
 -- The failure signatures that were seen as flakes of each test variant, at one scoring.
 -- Grain: one row per test variant and signature. Parameters: $org, $repository_id, $as_of.
 select distinct
-    execution.test_id,
+    evidence.test_key || '@' || evidence.variant as test_id,
     execution.failure_signature
 from staging.stg_test_execution as execution
 inner join flakiness.flake_evidence as evidence
@@ -9,7 +9,7 @@ inner join flakiness.flake_evidence as evidence
         execution.org = evidence.org
         and execution.repository_id = evidence.repository_id
         and execution.test_key = evidence.test_key
-        and execution.variant = evidence.variant
+        and evidence.variant in (execution.variant, execution.base_variant)
         and execution.run_id = evidence.run_id
         and execution.run_attempt = evidence.run_attempt
 where
@@ -18,4 +18,4 @@ where
     and evidence.as_of = $as_of
     and execution.outcome in ('failed', 'errored')
     and execution.failure_signature <> ''
-order by execution.test_id, execution.failure_signature
+order by test_id, execution.failure_signature

@@ -1,6 +1,7 @@
 -- Describe repositories from their run attempts: the latest full name, the default branch, first and last run.
 -- Grain: one row per repository. Parameters: $default_branch ('' for none); relation _replaced as above.
--- Default branch: as declared last, else as configured, else main or master, whichever more runs name.
+-- Default branch: as declared last, else as configured, else main or master, whichever more of its
+-- own runs (no pull requests) name.
 insert into core.repository (
     org, repository_id, provider, full_name, default_branch, first_run_at, last_run_at
 )
@@ -43,7 +44,10 @@ conventional as (
         branch,
         row_number() over (partition by org, repository_id order by count(*) desc, branch) as place
     from attempt
-    where branch in ('main', 'master')
+    where
+        branch in ('main', 'master')
+        and event not in ('pull_request', 'pull_request_target')
+        and head_repository_id in ('', repository_id)
     group by org, repository_id, branch
 ),
 

@@ -3,6 +3,7 @@
 select
     org,
     repository_id,
-    full_name
+    full_name,
+    last_run_at
 from core.repository
 order by org, repository_id

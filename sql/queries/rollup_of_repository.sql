@@ -1,11 +1,20 @@
 -- What the statistics read of one repository, as known at one moment.
 -- Grain: one row per test variant and run attempt. Parameters: $org, $repository_id, $as_of.
+-- The workflow is a label of the variant only from when on a second workflow is known to hold the test.
+with known as (
+    select
+        *,
+        case when shared_known_at > $as_of then base_variant else variant end as known_variant
+    from intermediate.int_test_attempt
+    where org = $org and repository_id = $repository_id and known_at <= $as_of
+)
+
 select
     org,
     repository_id,
     test_key,
-    variant,
-    test_id,
+    known_variant as variant,
+    test_key || '@' || known_variant as test_id,
     suite,
     classname,
     name,
@@ -20,6 +29,5 @@ select
     executions,
     failures,
     skips
-from intermediate.int_test_attempt
-where org = $org and repository_id = $repository_id and known_at <= $as_of
-order by test_key, variant, run_id, run_attempt
+from known
+order by test_key, known_variant, run_id, run_attempt

@@ -6,12 +6,14 @@ run_attempt as (
     select * from {{ ref('stg_run_attempt') }}
 ),
 
-shared as (
+held as (
     select
         test_execution.org,
         test_execution.repository_id,
         test_execution.test_key,
-        test_execution.variant
+        test_execution.variant,
+        run_attempt.workflow,
+        min(run_attempt.known_at) as known_at
     from test_execution
     inner join run_attempt
         on
@@ -20,13 +22,33 @@ shared as (
             and test_execution.run_id = run_attempt.run_id
             and test_execution.run_attempt = run_attempt.run_attempt
     where run_attempt.workflow <> ''
-    group by test_execution.org, test_execution.repository_id, test_execution.test_key, test_execution.variant
-    having count(distinct run_attempt.workflow) > 1
+    group by
+        test_execution.org,
+        test_execution.repository_id,
+        test_execution.test_key,
+        test_execution.variant,
+        run_attempt.workflow
+),
+
+ranked as (
+    select
+        org,
+        repository_id,
+        test_key,
+        variant,
+        known_at,
+        row_number() over (
+            partition by org, repository_id, test_key, variant
+            order by known_at, workflow
+        ) as place
+    from held
 )
 
 select
     org,
     repository_id,
     test_key,
-    variant
-from shared
+    variant,
+    known_at as shared_known_at
+from ranked
+where place = 2

@@ -39,7 +39,7 @@ known as (
         ) as quarantined_at,
         row_number() over (
             partition by quarantine_event.org, quarantine_event.repository_id, quarantine_event.test_id
-            order by quarantine_event.as_of desc, quarantine_event.decision_id desc
+            order by quarantine_event.as_of desc, quarantine_event.sequence desc
         ) as newest
     from quarantine_event
     inner join current_scoring

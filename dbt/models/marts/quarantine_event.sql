@@ -9,7 +9,7 @@ repository as (
 select
     quarantine_event.decision_id,
     quarantine_event.org,
-    repository.full_name as repository,
+    coalesce(repository.full_name, quarantine_event.repository_id) as repository,
     quarantine_event.test_key,
     quarantine_event.test_id,
     quarantine_event.variant,
@@ -18,6 +18,7 @@ select
     quarantine_event.name,
     quarantine_event.file,
     quarantine_event.as_of,
+    quarantine_event.sequence,
     quarantine_event.from_state,
     quarantine_event.to_state,
     quarantine_event.reason,
@@ -32,7 +33,7 @@ select
     quarantine_event.code_version,
     quarantine_event.repository_id
 from quarantine_event
-inner join repository
+left join repository
     on
         quarantine_event.org = repository.org
         and quarantine_event.repository_id = repository.repository_id

@@ -28,7 +28,7 @@ renamed as (
         coalesce(
             source.branch <> ''
             and source.branch = repository.default_branch
-            and source.event not in ('pull_request', 'pull_request_target')
+            and source.event not in ('', 'pull_request', 'pull_request_target')
             and source.head_repository_id in ('', source.repository_id),
             false
         ) as is_default_branch,

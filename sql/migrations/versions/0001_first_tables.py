@@ -83,7 +83,7 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("source_folder", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint(
-            "org", "repository_id", "run_id", "run_attempt", "artifact", "path", "source", "source_folder"
+            "org", "repository_id", "run_id", "run_attempt", "artifact", "path", "kind", "source", "source_folder"
         ),
         schema="core",
     )
@@ -253,6 +253,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("file", sa.Text(), nullable=False),
         sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
         sa.Column("from_state", sa.Text(), nullable=False),
         sa.Column("to_state", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),

@@ -1,13 +1,15 @@
 """Stories of ingestion: what is landed and loaded, what is rejected, and that a second time adds nothing."""
 
 import json
+import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from flakeguard_pipeline.domain.errors import LandingError
 from flakeguard_pipeline.landing.zone import LandingZone
-from tests.support.drops import add_run, case, report, run_object, zipped
+from tests.support.drops import START, add_run, case, report, run_object, zipped
 from tests.support.places import Place, make_place
 
 COUNT = "select count(*) from core.test_execution"
@@ -206,3 +208,124 @@ def test_a_changed_variant_rule_loads_everything_again(tmp_path: Path) -> None:
     changed = make_place(tmp_path, "variant: {pattern: '^it-(?P<module>.+)$', shard_like: [module]}\n")
     assert changed.ingest().attempts == 1
     assert changed.rows("select variant from core.test_execution") == [("",)]
+
+
+def test_what_expires_in_the_source_stays_landed_and_loaded(place: Place) -> None:
+    folder = add_run(place.source.path, run_object(1), {"junit.zip": zipped({"r.xml": report(case("test_a"))})})
+    place.ingest()
+    (folder / "junit.zip").unlink()
+    place.ingest()
+    assert place.rows(COUNT) == [(1,)]
+
+
+def test_a_mirror_that_reuses_a_folder_for_the_next_attempt_loses_nothing(place: Place) -> None:
+    add_run(place.source.path, run_object(1), {"r.xml": report(case("test_a"))}, folder="run")
+    place.ingest()
+    again = run_object(1, run_attempt=2)
+    add_run(place.source.path, again, {"r.xml": report(case("test_a"), case("test_b"))}, folder="run")
+    place.ingest()
+    attempts = "select run_attempt, count(*) from core.test_execution group by all order by all"
+    assert place.rows(attempts) == [(1, 1), (2, 2)]
+    landed = [(folder.run_attempt, len(folder.files)) for folder in place.zone.all_folders()]
+    assert landed == [(1, 2), (2, 2)]
+    assert place.land().folders == 0
+
+
+def test_a_damaged_run_json_that_is_repaired_later_leaves_no_trace(place: Place) -> None:
+    add_run(place.source.path, run_object(2), {"r.xml": report(case("test_b"))})
+    folder = add_run(place.source.path, run_object(1), {"r.xml": report(case("test_a"))})
+    (folder / "run.json").write_text('{"id": 1, "repos')
+    place.ingest()
+    assert place.rows("select count(*) from core.rejected_artifact") == [(2,)]
+    add_run(place.source.path, run_object(1))
+    place.ingest()
+    assert place.rows("select count(*) from core.rejected_artifact") == [(0,)]
+    assert place.rows(COUNT) == [(2,)]
+    assert place.land().folders == 0
+
+
+def test_a_landing_killed_between_two_manifests_is_repaired(place: Place) -> None:
+    folder = add_run(place.source.path, run_object(1), {"r.xml": report(case("test_a"))})
+    place.ingest()
+    (manifest,) = Path(place.settings.landing).glob("manifests/*.jsonl")
+    before = manifest.read_bytes()
+    add_run(place.source.path, run_object(1, started=START + timedelta(days=5)), folder=folder.name)
+    place.land()
+    manifest.write_bytes(before)  # as if the kill had come before the old day was rewritten
+    place.ingest()
+    assert [folder.day for folder in place.zone.all_folders()] == ["2026-03-07"]
+    assert place.rows("select count(*) from core.run_attempt") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        run_object(1, pull_requests=[{"number": 2**40}]),
+        run_object(1, repository={"id": 7}),
+        run_object(1, repository={"id": 7, "full_name": "/shop"}),
+        run_object(1, repository={"id": "\ud800", "full_name": "acme/shop"}),
+        run_object(1, head_branch="\ud800\x00", name=17, event=None),
+        run_object(1, head_repository=None, pull_requests=None, run_attempt=None),
+    ],
+)
+def test_odd_metadata_are_loaded(place: Place, run: dict[str, object]) -> None:
+    add_run(place.source.path, run, {"r.xml": report(case("test_a"))}, jobs=[{"id": "\ud800", "name": None}])
+    counts = place.ingest()
+    assert (counts.faults, counts.executions) == ([], 1)
+    assert place.rows("select count(*) from core.test_execution where org = ''") == [(0,)]
+
+
+def test_odd_files_and_names_are_loaded_or_rejected_one_by_one(place: Place) -> None:
+    files = {
+        "x.zip": zipped({"r.xml": report(case("test_a")), "a.zip": zipped({"../e.xml": b"<testsuite/>"})}),
+        "x/x.zip": zipped({"r.xml": report(case("test_b")), "b.zip": zipped({"../e.xml": b"<testsuite/>"})}),
+        "empty-1.xml": b"",
+        "empty-2.xml": b"",
+        "garbage.xml": b"\x01\x02 not xml",
+        "blank.xml": b"\0\0\0\0",
+    }
+    folder = add_run(place.source.path, run_object(1), files)
+    (folder / os.fsdecode(b"caf\xe9.xml")).write_bytes(report(case("test_c")))
+    counts = place.ingest()
+    assert (counts.faults, counts.executions) == ([], 3)
+    rejected = place.rows("select artifact, path, reason_code from core.rejected_artifact order by all")
+    assert rejected == [
+        ("", "blank.xml", "empty_file"),
+        ("", "empty-1.xml", "empty_file"),
+        ("", "empty-2.xml", "empty_file"),
+        ("x", "a.zip/../e.xml", "unsafe_path"),
+        ("x", "b.zip/../e.xml", "unsafe_path"),
+    ]
+
+
+def test_an_attempt_that_cannot_be_read_does_not_stop_the_others(place: Place) -> None:
+    for number in (1, 2):
+        add_run(place.source.path, run_object(number), {"r.xml": report(case(f"test_{number}"))})
+    place.land()
+    (lost,) = (
+        f.digest for each in place.zone.all_folders() for f in each.files if each.run_id == "1" if f.kind == "file"
+    )
+    (Path(place.settings.landing) / "objects" / lost[:2] / lost).unlink()
+    counts = place.load()
+    assert counts.executions == 1
+    assert len(counts.faults) == 1
+    assert "run 1/1" in counts.faults[0]
+
+
+def test_damaged_metadata_beside_good_metadata_are_told(place: Place) -> None:
+    folder = add_run(place.source.path, run_object(1), {"r.xml": report(case("test_a"))})
+    (folder / "job.json").write_text("[")
+    place.ingest()
+    assert place.rows("select path, reason_code from core.rejected_artifact") == [("job.json", "bad_job_metadata")]
+    assert place.rows(COUNT) == [(1,)]
+
+
+def test_jobs_of_another_attempt_are_left_out(place: Place) -> None:
+    jobs = [
+        {"id": 1, "run_id": 1, "run_attempt": 1, "name": "unit"},
+        {"id": 2, "run_id": 1, "run_attempt": 2, "name": "unit"},
+    ]
+    add_run(place.source.path, run_object(1, run_attempt=2), {"unit/r.xml": report(case("test_a"))}, jobs)
+    place.ingest()
+    assert place.rows("select job_id from core.job") == [("2",)]
+    assert place.rows("select job_id from core.test_execution") == [("2",)]

@@ -1,0 +1,1 @@
+"""Benchmarks: how long a person waits, and where the time goes."""
