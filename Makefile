@@ -27,7 +27,7 @@ demo: $(STAMP)  ## make a sample CI history and run the main job on it
 	@$(BIN)/flakeguard demo
 
 test: $(STAMP)  ## the whole test suite
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 ui: $(STAMP)  ## open the Dagster UI on what `flakeguard run` and `make demo` have made
 	@$(BIN)/flakeguard ui

@@ -93,7 +93,7 @@ class DropFolder:
             elif owner is None and not entry.name.lower().endswith(REPORT_SUFFIXES):
                 continue  # a licence, a read-me: nothing that anyone misses
             holder = orphans if owner is None else folders[owner]
-            status = entry.stat(follow_symlinks=False)
+            status = entry.stat(follow_symlinks=entry.is_file())  # a link that leads nowhere has no other
             holder.files.append(self._found(entry, path, owner))
             # The change time tells of a file that has become readable.
             holder.stamps.append(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}")
