@@ -18,7 +18,7 @@ help:  ## show what there is
 $(STAMP): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "FlakeGuard needs Python 3.11, 3.12 or 3.13; none was found. Install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
 	@echo "Making $(VENV) from requirements.lock (about a minute, once)"
-	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip --disable-pip-version-check install -qq --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip --disable-pip-version-check install -qq --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -20,7 +20,8 @@ SENSOR_SECONDS = 60
     minimum_interval_seconds=SENSOR_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Looks for run attempts in the drop folder that were not landed yet and asks for their days. The "
-    "cursor holds what was asked for, so that nothing is requested twice; what has landed leaves it.",
+    "cursor holds what was asked for, so that nothing is requested twice; what has landed leaves it. What a "
+    "failed run (after its retries) has not landed is taken up by re-executing that run, or by `flakeguard run`.",
 )
 def drop_folder_sensor(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> dg.SensorResult:
     """Request one run for the days of everything new."""

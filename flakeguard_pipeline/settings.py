@@ -157,17 +157,17 @@ def load_settings(
     }
     home = Path(variables[HOME_VARIABLE]) if variables.get(HOME_VARIABLE) else None
     warehouse = given["warehouse"] or f"duckdb:///{(home or DEFAULT_HOME) / 'warehouse.duckdb'}"
-    stem = "warehouse"
+    landing = (home or DEFAULT_HOME) / "warehouse.landing"
     if "://" not in warehouse or warehouse.startswith("duckdb:///"):
         path = Path(warehouse.removeprefix("duckdb:///"))
-        stem = path.stem or stem
         home = home or path.parent
+        # One landing zone a warehouse, beside it: two warehouses must not load each other's artifacts.
+        landing = path.with_name(f"{path.stem}.landing")
     home = home or DEFAULT_HOME
     return Settings(
         home=home,
         warehouse=warehouse,
-        # One landing zone a warehouse: two warehouses side by side must not load each other's artifacts.
-        landing=given["landing"] or str((home / f"{stem}.landing").absolute()),
+        landing=given["landing"] or str(landing.absolute()),
         out=Path(given["out"] or home / "quarantine"),
         drop=Path(given["drop"]) if given["drop"] else None,
         org=file.org,

@@ -274,7 +274,7 @@ def _wrap_renames(moments: _Moments) -> None:
         "/warehouse.landing/objects/": "object",
         "/warehouse.landing/manifests/": "manifest",
         "/home/dagster/": "instance file",
-        "/home/dbt/manifest-": "dbt manifest",
+        "/manifest-": "dbt manifest",
         "/quarantine.json": "export",
     }
 
