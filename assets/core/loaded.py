@@ -13,7 +13,6 @@ from assets.raw.raw_artifact import raw_artifact
 from assets.resources import WorkspaceResource
 from flakeguard_pipeline.ingest.loading import (
     attempts_to_load,
-    forget_moved,
     load_attempts,
     load_unattributed,
     unattributed_is_stale,
@@ -69,7 +68,6 @@ def core_tables(
     chosen = [each for each in attempts_to_load(place.settings, place.zone, place.warehouse) if belongs(each.day)]
     place.progress.stage("load", len(chosen))
     counts = load_attempts(place.settings, place.zone, place.warehouse, chosen, progress=place.progress)
-    forget_moved(place.settings, place.zone, place.warehouse)
     if unattributed_is_stale(place.settings, place.zone, place.warehouse):
         counts.rejected += load_unattributed(place.settings, place.zone, place.warehouse)
     seconds = round(time.monotonic() - started, 3)

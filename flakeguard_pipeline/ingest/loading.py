@@ -5,7 +5,7 @@ with the next run.
 """
 
 import contextlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -20,6 +20,12 @@ from flakeguard_pipeline.progress import Progress, Silent
 from flakeguard_pipeline.settings import Settings
 from flakeguard_pipeline.warehouse import load, tables
 from flakeguard_pipeline.warehouse.connection import Warehouse
+
+Identity = tuple[str, str, int]
+"""Repository id, run id and run attempt."""
+
+Moved = dict[Identity, list[Identity]]
+"""What is loaded under a former repository id, by provider, run id and run attempt."""
 
 EXECUTIONS_A_BATCH = 100_000
 """Executions in one transaction: large enough to be quick, small enough to bound memory (some 200 MB)."""
@@ -87,11 +93,13 @@ def load_attempts(
     """Read run attempts from the landing zone and replace them in `core`, batch by batch."""
     teller = progress or Silent()
     counts = LoadCounts()
+    moved = _moved(settings, zone, warehouse)
     batch: list[AttemptRows] = []
     waiting = 0
     for wanted in attempts:
         with _isolated(counts, wanted):
             rows = read_attempt(zone, wanted, variant_rules=settings.variant_rules, job_rules=settings.job_rules)
+            rows.former = moved.get(_place(wanted.identity), [])
             batch.append(rows)
             waiting += rows.execution_count
         if waiting >= EXECUTIONS_A_BATCH or len(batch) >= ATTEMPTS_A_BATCH:
@@ -115,7 +123,11 @@ def _isolated(counts: LoadCounts, wanted: WantedAttempt) -> Iterator[None]:
 
 
 def _write_batch(
-    settings: Settings, warehouse: Warehouse, batch: list[AttemptRows], counts: LoadCounts, teller: Progress
+    settings: Settings,
+    warehouse: Warehouse,
+    batch: list[AttemptRows],
+    counts: LoadCounts,
+    teller: Progress,
 ) -> None:
     """Load a batch in one transaction; where that fails, attempt by attempt, to find the one that is at fault."""
     if not batch:
@@ -130,25 +142,25 @@ def _write_batch(
                 _write(settings, warehouse, [rows], counts, teller)
 
 
-def forget_moved(settings: Settings, zone: LandingZone, warehouse: Warehouse) -> int:
-    """Remove run attempts from `core` that by now stand there under another repository id; return how many.
+def _moved(settings: Settings, zone: LandingZone, warehouse: Warehouse) -> Moved:
+    """Return what is loaded under an id that its run attempt no longer has.
 
     A run that knew only its repository's name moves when the name turns out to be another id's.
     """
     with warehouse.connect() as connection:
         loaded = load.load_digests(connection)
-        wanted = {each.identity for each in all_attempts(settings, zone, load.known_orgs(connection))}
-        elsewhere = {(_provider(identity), *identity[1:]) for identity in wanted}
-        moved = [
-            identity for identity in sorted(loaded.keys() - wanted) if (_provider(identity), *identity[1:]) in elsewhere
-        ]
-        if moved:
-            load.remove_attempts(connection, moved, default_branch=settings.default_branch)
-    return len(moved)
+        orgs = load.known_orgs(connection)
+    wanted = {each.identity for each in all_attempts(settings, zone, orgs)}
+    moved: Moved = defaultdict(list)
+    for identity in sorted(loaded.keys() - wanted):
+        moved[_place(identity)].append(identity)
+    return moved
 
 
-def _provider(identity: tuple[str, str, int]) -> str:
-    return identity[0].partition(":")[0]
+def _place(identity: Identity) -> Identity:
+    """Return what stays the same of a run attempt when its repository's id turns out to be another."""
+    repository_id, run_id, run_attempt = identity
+    return repository_id.partition(":")[0], run_id, run_attempt
 
 
 def load_unattributed(settings: Settings, zone: LandingZone, warehouse: Warehouse) -> Counter[str]:
@@ -171,7 +183,11 @@ def _unattributed(settings: Settings, zone: LandingZone) -> pl.DataFrame:
 
 
 def _write(
-    settings: Settings, warehouse: Warehouse, batch: list[AttemptRows], counts: LoadCounts, teller: Progress
+    settings: Settings,
+    warehouse: Warehouse,
+    batch: list[AttemptRows],
+    counts: LoadCounts,
+    teller: Progress,
 ) -> None:
     executions = [frame for rows in batch for frame in rows.executions]
     frames = {
@@ -187,7 +203,7 @@ def _write(
         else pl.DataFrame(schema=load.schema_of(tables.test_execution)),
     }
     replaced = pl.DataFrame(
-        [rows.wanted.identity for rows in batch],
+        [identity for rows in batch for identity in (rows.wanted.identity, *rows.former)],
         schema={"repository_id": pl.String, "run_id": pl.String, "run_attempt": pl.Int32},
         orient="row",
     )

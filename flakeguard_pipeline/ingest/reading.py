@@ -33,9 +33,13 @@ METADATA_KINDS = {"run": ReasonCode.BAD_RUN_METADATA, "jobs": ReasonCode.BAD_JOB
 
 @dataclass
 class AttemptRows:
-    """The rows of one run attempt, by table of `core`."""
+    """The rows of one run attempt, by table of `core`.
+
+    `former` are identities that it may be loaded under from before its repository's id was known.
+    """
 
     wanted: WantedAttempt
+    former: list[tuple[str, str, int]] = field(default_factory=list)
     run: Row | None = None
     jobs: list[Row] = field(default_factory=list)
     raw_artifacts: list[Row] = field(default_factory=list)

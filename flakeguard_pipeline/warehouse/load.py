@@ -72,19 +72,6 @@ def replace_attempts(
         connection.execute(query("refresh_repository_insert"), {"default_branch": default_branch or ""})
 
 
-def remove_attempts(
-    connection: Connection, identities: Sequence[tuple[str, str, int]], *, default_branch: str | None
-) -> None:
-    """Remove run attempts, given as (repository_id, run_id, run_attempt), in one transaction."""
-    replaced = pl.DataFrame(
-        identities,
-        schema={"repository_id": pl.String, "run_id": pl.String, "run_attempt": pl.Int32},
-        orient="row",
-    )
-    nothing = {name_of(table): frame_of(table, []) for table in REPLACED}
-    replace_attempts(connection, replaced, nothing, default_branch=default_branch)
-
-
 def replace_unattributed(connection: Connection, rows: pl.DataFrame) -> None:
     """Replace the rejected artifacts that belong to no run."""
     with connection.transaction():

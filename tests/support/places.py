@@ -28,7 +28,6 @@ class Place:
         upgrade(self.warehouse)
         wanted = loading.attempts_to_load(self.settings, self.zone, self.warehouse)
         counts = loading.load_attempts(self.settings, self.zone, self.warehouse, wanted)
-        loading.forget_moved(self.settings, self.zone, self.warehouse)
         if loading.unattributed_is_stale(self.settings, self.zone, self.warehouse):
             counts.rejected += loading.load_unattributed(self.settings, self.zone, self.warehouse)
         return counts

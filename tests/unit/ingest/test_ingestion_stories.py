@@ -329,3 +329,23 @@ def test_jobs_of_another_attempt_are_left_out(place: Place) -> None:
     place.ingest()
     assert place.rows("select job_id from core.job") == [("2",)]
     assert place.rows("select job_id from core.test_execution") == [("2",)]
+
+
+def test_a_name_that_turns_out_to_be_another_repositorys_moves_the_run_and_leaves_nothing_behind(place: Place) -> None:
+    job = {
+        "id": 11,
+        "run_id": 1,
+        "started_at": "2026-03-02T10:00:00Z",
+        "run_url": "https://api.github.com/repos/acme/shop/actions/runs/1",
+    }
+    folder = place.source.path / "partial"
+    folder.mkdir()
+    (folder / "job.json").write_text(json.dumps({"jobs": [job]}))
+    (folder / "r.xml").write_bytes(report(case("test_a")))
+    add_run(place.source.path, run_object(2))
+    place.ingest()
+    add_run(place.source.path, run_object(3, repository={"id": 99, "full_name": "acme/shop"}))
+    place.ingest()
+    found = place.rows("select repository_id, run_id from core.run_attempt order by all")
+    assert found == [("github:7", "2"), ("github:99", "1"), ("github:99", "3")]
+    assert place.rows("select repository_id from core.test_execution") == [("github:99",)]
