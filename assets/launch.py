@@ -38,7 +38,6 @@ class Launched:
     as_of: datetime
     metadata: Mapping[str, Mapping[str, Any]]
     faults: tuple[str, ...]
-    found_new: bool
 
 
 def run_main_job(resource: WorkspaceResource, *, as_of: datetime | None, progress: Progress) -> Launched:
@@ -69,7 +68,7 @@ def run_main_job(resource: WorkspaceResource, *, as_of: datetime | None, progres
                 f"loaded data break what decisions rest on, so nothing was scored; `{SUITE_NAME}`: {detail}"
             )
         runner.score(with_dbt=not built)
-        return Launched(runner.as_of, runner.metadata, tuple(runner.faults), found_new=bool(days))
+        return Launched(runner.as_of, runner.metadata, tuple(runner.faults))
 
 
 def _days_due(place: Workspace) -> list[str]:

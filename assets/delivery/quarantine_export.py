@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets import metadata
+from assets.checks.faults import told
 from assets.groups import DELIVERY, OWNERS, WAREHOUSE_POOL
 from assets.quarantine.quarantine_event import QUARANTINE_EVENT
 from assets.resources import ClockResource, WorkspaceResource
@@ -70,9 +71,4 @@ def quarantine_export(
             "exports": metadata.table(rows, ("org", "repository", "quarantined", "file")),
         },
     )
-    yield dg.AssetCheckResult(
-        check_name=EVERY_REPOSITORY.name,
-        asset_key=QUARANTINE_EXPORT,
-        passed=not done.faults,
-        metadata={"faults": metadata.lines(done.faults)},
-    )
+    yield told(EVERY_REPOSITORY, done.faults)

@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets import metadata
+from assets.checks.faults import told
 from assets.groups import FLAKINESS, OWNERS, WAREHOUSE_POOL
 from assets.resources import ClockResource, WorkspaceResource
 from flakeguard_pipeline.operations.repositories import for_each, repositories
@@ -69,9 +70,4 @@ def health_snapshot(
             "by_status": metadata.bars(by_status, "test variants by status"),
         },
     )
-    yield dg.AssetCheckResult(
-        check_name=EVERY_REPOSITORY.name,
-        asset_key=HEALTH_SNAPSHOT,
-        passed=not done.faults,
-        metadata={"faults": metadata.lines(done.faults)},
-    )
+    yield told(EVERY_REPOSITORY, done.faults)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets import metadata
+from assets.checks.faults import told
 from assets.flakiness.health_snapshot import HEALTH_SNAPSHOT
 from assets.groups import OWNERS, QUARANTINE, WAREHOUSE_POOL
 from assets.resources import WorkspaceResource
@@ -60,9 +61,4 @@ def quarantine_event(workspace: WorkspaceResource) -> Iterator[dg.MaterializeRes
             ),
         },
     )
-    yield dg.AssetCheckResult(
-        check_name=EVERY_REPOSITORY.name,
-        asset_key=QUARANTINE_EVENT,
-        passed=not done.faults,
-        metadata={"faults": metadata.lines(done.faults)},
-    )
+    yield told(EVERY_REPOSITORY, done.faults)

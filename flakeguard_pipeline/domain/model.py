@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
-PULL_REQUEST_EVENTS = frozenset({"pull_request", "pull_request_target"})
-"""Events whose code is a merge of two commits; the merge base moves between runs of one head commit."""
-
 
 class Outcome(StrEnum):
     """What one execution of a test case ended with."""

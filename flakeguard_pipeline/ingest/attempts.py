@@ -17,9 +17,17 @@ READER_VERSION = 1
 NAME_PREFIX = "name:"
 
 
+Identity = tuple[str, str, int]
+"""Repository id, run id and run attempt: what one row of `core.run_attempt` stands for, whatever its org."""
+
+
 @dataclass(frozen=True, slots=True)
 class WantedAttempt:
-    """One run attempt as the landing zone has it."""
+    """One run attempt as the landing zone has it.
+
+    `former` are identities that it is loaded under from before its repository's id was known; `attempts_to_load`
+    fills them in.
+    """
 
     org: str
     provider: str
@@ -29,10 +37,11 @@ class WantedAttempt:
     day: str
     folders: tuple[LandedFolder, ...]
     load_digest: str
+    former: tuple[Identity, ...] = ()
 
     @property
-    def identity(self) -> tuple[str, str, int]:
-        """What one row of `core.run_attempt` stands for, whatever its org."""
+    def identity(self) -> Identity:
+        """What the attempt is loaded under."""
         return self.repository_id, self.run_id, self.run_attempt
 
 

@@ -6,26 +6,20 @@ with the next run.
 
 import contextlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 import duckdb
 import polars as pl
 
 from flakeguard_pipeline.domain.errors import WarehouseError
-from flakeguard_pipeline.ingest.attempts import WantedAttempt, wanted_attempts
+from flakeguard_pipeline.ingest.attempts import Identity, WantedAttempt, wanted_attempts
 from flakeguard_pipeline.ingest.reading import AttemptRows, read_attempt, unattributed_rows
 from flakeguard_pipeline.landing.zone import UNATTRIBUTED, LandingZone
 from flakeguard_pipeline.progress import Progress, Silent
 from flakeguard_pipeline.settings import Settings
 from flakeguard_pipeline.warehouse import load, tables
 from flakeguard_pipeline.warehouse.connection import Warehouse
-
-Identity = tuple[str, str, int]
-"""Repository id, run id and run attempt."""
-
-Moved = dict[Identity, list[Identity]]
-"""What is loaded under a former repository id, by provider, run id and run attempt."""
 
 EXECUTIONS_A_BATCH = 100_000
 """Executions in one transaction: large enough to be quick, small enough to bound memory (some 200 MB)."""
@@ -57,22 +51,34 @@ class LoadCounts:
 
 
 def attempts_to_load(settings: Settings, zone: LandingZone, warehouse: Warehouse) -> list[WantedAttempt]:
-    """Return the run attempts that the landing zone has and the warehouse has not, or not from the same bytes."""
+    """Return the run attempts that the landing zone has and the warehouse has not, or not from the same bytes.
+
+    A run that knew only its repository's name moves when the name turns out to be another id's; it then says where
+    it is loaded still.
+    """
     with warehouse.connect() as connection:
         loaded = load.load_digests(connection)
         orgs = load.known_orgs(connection)
-    wanted = all_attempts(settings, zone, orgs)
-    return [each for each in wanted if loaded.get(each.identity) != each.load_digest]
-
-
-def all_attempts(settings: Settings, zone: LandingZone, orgs: Mapping[str, str]) -> list[WantedAttempt]:
-    """Return every run attempt in the landing zone; `orgs` are those of known repositories by id."""
-    return wanted_attempts(
+    wanted = wanted_attempts(
         zone.all_folders(),
         configured_org=settings.org,
         known_orgs=orgs,
         loading_digest=settings.loading_digest,
     )
+    moved: dict[Identity, list[Identity]] = defaultdict(list)
+    for identity in sorted(loaded.keys() - {each.identity for each in wanted}):
+        moved[_place(identity)].append(identity)
+    return [
+        replace(each, former=tuple(moved.get(_place(each.identity), ())))
+        for each in wanted
+        if loaded.get(each.identity) != each.load_digest
+    ]
+
+
+def _place(identity: Identity) -> Identity:
+    """Return what stays the same of a run attempt when its repository's id turns out to be another."""
+    repository_id, run_id, run_attempt = identity
+    return repository_id.partition(":")[0], run_id, run_attempt
 
 
 def unattributed_is_stale(settings: Settings, zone: LandingZone, warehouse: Warehouse) -> bool:
@@ -93,13 +99,11 @@ def load_attempts(
     """Read run attempts from the landing zone and replace them in `core`, batch by batch."""
     teller = progress or Silent()
     counts = LoadCounts()
-    moved = _moved(settings, zone, warehouse)
     batch: list[AttemptRows] = []
     waiting = 0
     for wanted in attempts:
         with _isolated(counts, wanted):
             rows = read_attempt(zone, wanted, variant_rules=settings.variant_rules, job_rules=settings.job_rules)
-            rows.former = moved.get(_place(wanted.identity), [])
             batch.append(rows)
             waiting += rows.execution_count
         if waiting >= EXECUTIONS_A_BATCH or len(batch) >= ATTEMPTS_A_BATCH:
@@ -142,27 +146,6 @@ def _write_batch(
                 _write(settings, warehouse, [rows], counts, teller)
 
 
-def _moved(settings: Settings, zone: LandingZone, warehouse: Warehouse) -> Moved:
-    """Return what is loaded under an id that its run attempt no longer has.
-
-    A run that knew only its repository's name moves when the name turns out to be another id's.
-    """
-    with warehouse.connect() as connection:
-        loaded = load.load_digests(connection)
-        orgs = load.known_orgs(connection)
-    wanted = {each.identity for each in all_attempts(settings, zone, orgs)}
-    moved: Moved = defaultdict(list)
-    for identity in sorted(loaded.keys() - wanted):
-        moved[_place(identity)].append(identity)
-    return moved
-
-
-def _place(identity: Identity) -> Identity:
-    """Return what stays the same of a run attempt when its repository's id turns out to be another."""
-    repository_id, run_id, run_attempt = identity
-    return repository_id.partition(":")[0], run_id, run_attempt
-
-
 def load_unattributed(settings: Settings, zone: LandingZone, warehouse: Warehouse) -> Counter[str]:
     """Replace the rejected artifacts that belong to no run; return them counted by reason code."""
     rows = _unattributed(settings, zone)
@@ -203,7 +186,7 @@ def _write(
         else pl.DataFrame(schema=load.schema_of(tables.test_execution)),
     }
     replaced = pl.DataFrame(
-        [identity for rows in batch for identity in (rows.wanted.identity, *rows.former)],
+        [identity for rows in batch for identity in (rows.wanted.identity, *rows.wanted.former)],
         schema={"repository_id": pl.String, "run_id": pl.String, "run_attempt": pl.Int32},
         orient="row",
     )

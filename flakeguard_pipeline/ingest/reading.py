@@ -27,19 +27,18 @@ from flakeguard_pipeline.parsing.junit import parse_report
 
 Row = dict[str, Any]
 
+Metadata = tuple[LandedFolder, RunAttempt | None, str]
+"""A landed folder, the run attempt that its metadata describe, and what is wrong with them."""
+
 METADATA_KINDS = {"run": ReasonCode.BAD_RUN_METADATA, "jobs": ReasonCode.BAD_JOB_METADATA}
 """Kinds of files that say which run a folder holds, and why they are rejected when they do not."""
 
 
 @dataclass
 class AttemptRows:
-    """The rows of one run attempt, by table of `core`.
-
-    `former` are identities that it may be loaded under from before its repository's id was known.
-    """
+    """The rows of one run attempt, by table of `core`."""
 
     wanted: WantedAttempt
-    former: list[tuple[str, str, int]] = field(default_factory=list)
     run: Row | None = None
     jobs: list[Row] = field(default_factory=list)
     raw_artifacts: list[Row] = field(default_factory=list)
@@ -76,7 +75,8 @@ def read_attempt(
         LandingError: the landing zone has lost an object.
     """
     rows = AttemptRows(wanted)
-    run = _newest_run(zone, wanted)
+    metadata = [(folder, *_interpreted(zone, folder)) for folder in wanted.folders]
+    run = _newest_run(metadata, zone)
     identity = _identity(wanted)
     rows.raw_artifacts = [
         {**identity, **_artifact_row(folder, file)} for folder in wanted.folders for file in folder.files
@@ -96,7 +96,7 @@ def read_attempt(
         elif rows.reports and rows.reports[-1]["digest"] == digest:
             loaded.add((each.artifact, digest))
     rows.run = {**identity, **_run_row(run, wanted), "passed_over_files": passed_over}
-    rows.rejected += [{**identity, **row} for row in _metadata_faults(zone, wanted)]
+    rows.rejected += [{**identity, **row} for row in _metadata_faults(metadata)]
     rows.rejected = _distinct(rows.rejected)
     return rows
 
@@ -177,16 +177,15 @@ def _read_report(
     return True
 
 
-def _newest_run(zone: LandingZone, wanted: WantedAttempt) -> RunAttempt:
+def _newest_run(metadata: list[Metadata], zone: LandingZone) -> RunAttempt:
     """Return what the newest run.json says; one rebuilt from jobs counts only where there is no other."""
     runs: list[tuple[bool, datetime, bool, str, RunAttempt]] = []
-    for folder in wanted.folders:
-        run, _ = _interpreted(zone, folder)
+    for folder, run, _ in metadata:
         if run is not None:
             done = run.status is RunStatus.COMPLETED
             runs.append((not run.is_partial, run.updated_at, done, folder.folder, run))
     if not runs:
-        first = wanted.folders[0].folder
+        first = metadata[0][0].folder
         raise LandingError(f"the run of folder {first!r} can no longer be read in the landing zone {zone.url}")
     runs.sort(key=lambda each: each[:4])
     newest = runs[-1][4]
@@ -204,10 +203,9 @@ def _interpreted(zone: LandingZone, folder: LandedFolder) -> tuple[RunAttempt | 
     return interpret(texts, provider=folder.provider)
 
 
-def _metadata_faults(zone: LandingZone, wanted: WantedAttempt) -> Iterator[Row]:
+def _metadata_faults(metadata: list[Metadata]) -> Iterator[Row]:
     """Yield rejections for metadata files that are damaged, though others beside them were good enough."""
-    for folder in wanted.folders:
-        _, fault = _interpreted(zone, folder)
+    for folder, _, fault in metadata:
         for file in folder.files:
             if file.kind not in METADATA_KINDS or file.artifact:
                 continue

@@ -1,7 +1,6 @@
 """Migrations of the schemas that FlakeGuard owns, by Alembic."""
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flakeguard_pipeline.bundled import bundled
@@ -74,8 +73,3 @@ def upgrade(warehouse: Warehouse) -> bool:
             f"the warehouse {warehouse.path} could not be brought up to date: {first}; nothing was changed"
         ) from error
     return True
-
-
-def migrations_folder() -> Path:
-    """Return the folder of the migrations, for `flakeguard migrate` to show."""
-    return bundled("sql") / "migrations"
