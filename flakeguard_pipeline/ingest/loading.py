@@ -178,6 +178,7 @@ def _write(
         "core.job": load.frame_of(tables.job, [row for rows in batch for row in rows.jobs]),
         "core.raw_artifact": load.frame_of(tables.raw_artifact, [row for rows in batch for row in rows.raw_artifacts]),
         "core.report": load.frame_of(tables.report, [row for rows in batch for row in rows.reports]),
+        "core.report_issue": load.frame_of(tables.report_issue, [row for rows in batch for row in rows.issues]),
         "core.rejected_artifact": load.frame_of(
             tables.rejected_artifact, [row for rows in batch for row in rows.rejected]
         ),

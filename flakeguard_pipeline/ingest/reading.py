@@ -43,6 +43,7 @@ class AttemptRows:
     jobs: list[Row] = field(default_factory=list)
     raw_artifacts: list[Row] = field(default_factory=list)
     reports: list[Row] = field(default_factory=list)
+    issues: list[Row] = field(default_factory=list)
     rejected: list[Row] = field(default_factory=list)
     executions: list[pl.DataFrame] = field(default_factory=list)
 

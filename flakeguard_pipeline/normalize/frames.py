@@ -39,6 +39,7 @@ EXECUTION_SCHEMA: dict[str, pl.DataType] = {
     "failure_signature": pl.String(),
     "failure_text": pl.String(),
     "output": pl.String(),
+    "raw_classname": pl.String(),
 }
 """Columns of an executions frame, in order. Grain: one execution, identified by report_id and ordinal.
 
@@ -115,6 +116,7 @@ def executions_frame(report: ParsedReport, context: ReportContext) -> pl.DataFra
         ],
         "failure_text": texts,
         "output": [_clean(case.output) for case in cases],
+        "raw_classname": classnames,
     }
     constants: dict[str, str | int] = {
         "org": org,

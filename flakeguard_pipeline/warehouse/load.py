@@ -19,6 +19,7 @@ REPLACED = (
     tables.job,
     tables.raw_artifact,
     tables.report,
+    tables.report_issue,
     tables.rejected_artifact,
     tables.test_execution,
 )

@@ -188,6 +188,22 @@ report = _table(
     writer=LOADER,
 )
 
+report_issue = _table(
+    "report_issue",
+    "core",
+    _org(),
+    _repository_id(),
+    *_attempt(),
+    _text("report_id", "report it was found in"),
+    _text("issue_code", "what is odd: one of the issue codes"),
+    _text("issue", "the same for a person, with what to do about it"),
+    _count("occurrences", "executions concerned"),
+    _text("example", "the first test concerned, or where the fault is"),
+    key=(*ATTEMPT_KEY, "report_id", "issue_code"),
+    grain="one row per report and kind of oddity that makes its results less useful than they could be",
+    writer=LOADER,
+)
+
 rejected_artifact = _table(
     "rejected_artifact",
     "core",
@@ -221,10 +237,10 @@ test_execution = _table(
     _int("ordinal", "position among the report's executions, from 0"),
     *_test(),
     _text("suite", "name of the test suite; shown, not part of identity"),
-    _text("classname", "class name of the test case"),
+    _text("classname", "normalised class name of the test case"),
     _text("name", "normalised name of the test case"),
-    _text("file", "source file, where the report says it"),
-    _text("raw_name", "name as the report has it"),
+    _text("file", "normalised source file, where the report says it"),
+    _text("raw_name", "name as the report has it, redacted"),
     _text("outcome", "`passed`, `failed`, `errored` or `skipped`"),
     _int("retry_index", "0 for the first execution, counted within the report"),
     _flag("is_final", "the last of its retries: what most tools count"),
@@ -236,6 +252,7 @@ test_execution = _table(
     _text("failure_signature", "fingerprint of the failure, equal for the same cause; '' where it did not fail"),
     _text("failure_text", "head and tail of the stack, redacted"),
     _text("output", "head and tail of the output, redacted; failures only"),
+    _text("raw_classname", "class name as the report has it, redacted"),
     key=(*ATTEMPT_KEY, "report_id", "ordinal"),
     grain="one row per execution of a test case",
     writer=LOADER,
@@ -251,8 +268,50 @@ inferred_pass = _table(
     _text("job_id", "job that succeeded without uploading a report"),
     *_test(),
     key=(*ATTEMPT_KEY, "job_id", "test_key", "variant"),
-    grain="one row per pass that a job's success implies though no report tells it (reserved: no writer yet)",
-    writer="none yet",
+    grain="one row per pass that a job's success implies though no report tells it; never a test execution",
+    writer="asset `core/inferred_pass`",
+)
+
+alias_proposal = _table(
+    "alias_proposal",
+    "core",
+    _text("alias_id", "short id of the pair, for the command line"),
+    _org(),
+    _repository_id(),
+    _text("old_test_key", "test that disappeared"),
+    _text("old_suite", "its suite when last seen"),
+    _text("old_classname", "its class name"),
+    _text("old_name", "its name"),
+    _text("old_file", "its source file"),
+    _text("new_test_key", "test that appeared"),
+    _text("new_suite", "its suite when first seen"),
+    _text("new_classname", "its class name"),
+    _text("new_name", "its name"),
+    _text("new_file", "its source file"),
+    _text("head_sha", "commit at which the one gave way to the other"),
+    _share("confidence", "how sure it is that both are one test, 0 to 1"),
+    _text("evidence", "what the confidence rests on, as JSON"),
+    _time("known_at", "from when on it is known"),
+    key=("org", "repository_id", "old_test_key", "new_test_key"),
+    grain="one row per pair of tests that look like one test under two names",
+    writer="asset `core/alias_proposal`",
+)
+
+alias_decision = _table(
+    "alias_decision",
+    "core",
+    _org(),
+    _repository_id(),
+    _text("old_test_key", "test whose history is carried over"),
+    _int("sequence", "position among the decisions on the test, from 0; the last one holds"),
+    _text("new_test_key", "test that the history is carried over to"),
+    _text("decision", "`accepted` or `rejected`"),
+    _text("actor", "who decided"),
+    _text("reason", "why"),
+    _time("decided_at", "when"),
+    key=("org", "repository_id", "old_test_key", "sequence"),
+    grain="one row per decision on an alias, never changed afterwards",
+    writer="`flakeguard alias accept` and `reject`",
 )
 
 data_check_result = _table(
