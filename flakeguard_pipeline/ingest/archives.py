@@ -14,7 +14,8 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from flakeguard_pipeline.domain.model import ReasonCode
-from flakeguard_pipeline.parsing.junit import MAX_REPORT_BYTES, sniff
+from flakeguard_pipeline.parsing.decoding import sniff
+from flakeguard_pipeline.parsing.reports import MAX_REPORT_BYTES
 
 REPORT_SUFFIX = ".xml"
 ZIP = ".zip"

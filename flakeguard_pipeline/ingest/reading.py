@@ -23,7 +23,7 @@ from flakeguard_pipeline.landing.zone import LandedFile, LandedFolder, LandingZo
 from flakeguard_pipeline.normalize.frames import executions_frame
 from flakeguard_pipeline.normalize.variants import JobRule, VariantRules, job_for_artifact, variant_of
 from flakeguard_pipeline.parsing.github_run import repository_ref
-from flakeguard_pipeline.parsing.junit import parse_report
+from flakeguard_pipeline.parsing.reports import parse_report
 
 Row = dict[str, Any]
 

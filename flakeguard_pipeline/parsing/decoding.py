@@ -1,5 +1,7 @@
 """From a report's bytes to chunks of bytes that expat reads: encodings, marks, repairs.
 
+A report is read from a stream that can seek, because a damaged one is read twice.
+
 Belongs here: which encoding a document is in, and how illegal characters are replaced.
 Does not belong here: elements and what they mean.
 """
@@ -8,6 +10,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from flakeguard_pipeline.parsing.text import REPLACEMENT
 
@@ -48,7 +51,7 @@ class UnsupportedEncodingError(Exception):
 class Source:
     """A document's bytes, where its text begins, and the encoding it is in by Python's name."""
 
-    data: bytes
+    stream: BinaryIO
     start: int
     encoding: str
     skipped_lines: int
@@ -61,9 +64,7 @@ class Source:
     def chunks(self) -> Iterator[bytes]:
         """Yield the document in chunks in `expat_encoding`; raises UnicodeError on undecodable bytes."""
         if self.encoding in _NATIVE:
-            view = memoryview(self.data)
-            for at in range(self.start, len(view), CHUNK_BYTES):
-                yield bytes(view[at : at + CHUNK_BYTES])
+            yield from self._raw()
             return
         for text, _ in self._decoded("strict"):
             yield text.encode("utf-8", "replace")
@@ -73,18 +74,22 @@ class Source:
         for text, final in self._decoded("replace"):
             yield repair.feed(text, final=final).encode("utf-8", "replace")
 
+    def _raw(self) -> Iterator[bytes]:
+        self.stream.seek(self.start)
+        while chunk := self.stream.read(CHUNK_BYTES):
+            yield chunk
+
     def _decoded(self, errors: str) -> Iterator[tuple[str, bool]]:
         name = "utf-8" if self.encoding == "ascii" else self.encoding
         decoder = codecs.getincrementaldecoder(name)(errors)
         leading = True
-        end = len(self.data)
-        for at in range(self.start, end, CHUNK_BYTES):
-            final = at + CHUNK_BYTES >= end
-            text = decoder.decode(self.data[at : at + CHUNK_BYTES], final)
+        for chunk in self._raw():
+            text = decoder.decode(chunk)
             if leading:
                 text = text.lstrip(" \t\r\n\ufeff")
                 leading = not text
-            yield text, final
+            yield text, False
+        yield decoder.decode(b"", True), True
 
 
 def is_blank(data: bytes) -> bool:
@@ -102,23 +107,34 @@ def sniff(head: bytes) -> bool:
     return (_WIDE_OPENING if wide else _OPENING).match(head, len(mark)) is not None
 
 
-def open_source(data: bytes) -> Source:
-    """Return `data` with its encoding found out; raises UnsupportedEncodingError where it cannot be read.
+def open_source(stream: BinaryIO) -> Source:
+    """Return a document with its encoding found out; raises UnsupportedEncodingError where it cannot be read.
 
     A byte order mark is believed before the declaration, as XML 1.0 appendix F has it.
     """
-    mark, encoding = _mark(data)
+    stream.seek(0)
+    head = stream.read(CHUNK_BYTES)
+    mark, encoding = _mark(head)
     start = len(mark)
-    if not mark and data[:2] in {b"<\x00", b"\x00<"}:
-        encoding = "utf-16-le" if data[0] else "utf-16-be"
+    if not mark and head[:2] in {b"<\x00", b"\x00<"}:
+        encoding = "utf-16-le" if head[0] else "utf-16-be"
     if encoding in _WIDE:
-        return Source(data, start, encoding, 0)
-    found = _NOT_BLANK.search(data, start)
-    text_start = start if found is None else found.start()
-    skipped_lines = data.count(b"\n", start, text_start)
+        return Source(stream, start, encoding, 0)
+    skipped_lines = 0
+    found = _NOT_BLANK.search(head, start)
+    # blanks before the declaration are against the standard, and common
+    while found is None and head:
+        skipped_lines += head.count(b"\n", start)
+        start, head = 0, stream.read(CHUNK_BYTES)
+        found = _NOT_BLANK.search(head)
+    if found is None:
+        return Source(stream, stream.tell(), encoding or "utf-8", skipped_lines)
+    skipped_lines += head.count(b"\n", start, found.start())
+    text_start = stream.tell() - len(head) + found.start()
     if not encoding:
-        encoding = _declared_encoding(data[text_start : text_start + DECLARATION_BYTES])
-    return Source(data, text_start, encoding, skipped_lines)
+        stream.seek(text_start)
+        encoding = _declared_encoding(stream.read(DECLARATION_BYTES))
+    return Source(stream, text_start, encoding, skipped_lines)
 
 
 def _mark(data: bytes) -> tuple[bytes, str]:

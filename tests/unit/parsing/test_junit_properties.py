@@ -5,9 +5,9 @@ from xml.sax.saxutils import escape, quoteattr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flakeguard_pipeline.domain.model import Outcome, ParsedReport
+from flakeguard_pipeline.domain.model import Outcome, ParsedReport, ReportCase
 from flakeguard_pipeline.parsing.decoding import Repair
-from flakeguard_pipeline.parsing.junit import parse_report
+from flakeguard_pipeline.parsing.reports import parse_report
 
 XML_TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"), max_size=30)
 CHILDREN = {
@@ -22,7 +22,7 @@ VALID = (
     b'<testsuite name="s" timestamp="2024-01-01T00:00:00"><testcase classname="a.B" name="x" time="0.1">'
     b'<failure message="m&amp;" type="T">'
     b"<![CDATA[text]]></failure><rerunFailure><stackTrace>t</stackTrace></rerunFailure><system-out>&#65;o</system-out>"
-    b'</testcase><testcase name="y"><flakyFailure/><skipped/></testcase><error>e</error>'
+    b'</testcase><testcase name="y"><flakyFailure/></testcase><error>e</error>'
     b"</testsuite></testsuites>"
 )
 
@@ -30,7 +30,7 @@ VALID = (
 def check(report: ParsedReport) -> None:
     assert [case.ordinal for case in report.cases] == list(range(len(report.cases)))
     assert report.is_report or not report.cases
-    last: dict[tuple[str, str, str, str], tuple[int, bool]] = {}
+    failed: dict[tuple[str, str, str, str], ReportCase] = {}
     for case in report.cases:
         text = "".join(
             (
@@ -49,12 +49,15 @@ def check(report: ParsedReport) -> None:
         assert case.duration_us is None or case.duration_us >= 0
         assert case.started_at is None or case.started_at.utcoffset() is not None
         key = (case.suite, case.classname, case.name, case.file)
-        if case.name:
-            earlier = last.get(key)
-            assert case.retry_index == (0 if earlier is None else earlier[0] + 1)
-            assert earlier is None or not earlier[1]
-            last[key] = (case.retry_index, case.is_final)
-    assert all(is_final for _, is_final in last.values())
+        if case.name and case.outcome is not Outcome.SKIPPED:
+            earlier = failed.pop(key, None)
+            assert earlier is None or not earlier.is_final
+            assert case.retry_index == (0 if earlier is None else earlier.retry_index + 1)
+            if case.outcome is not Outcome.PASSED:
+                failed[key] = case
+            else:
+                assert case.is_final
+    assert all(case.is_final or case.outcome in {Outcome.FAILED, Outcome.ERRORED} for case in report.cases)
 
 
 @settings(deadline=None)

@@ -3,8 +3,9 @@
 import pytest
 
 from flakeguard_pipeline.domain.model import Outcome, ParsedReport, ReasonCode, ReportCase
-from flakeguard_pipeline.parsing import junit
-from flakeguard_pipeline.parsing.junit import parse_report, sniff
+from flakeguard_pipeline.parsing import document, elements, reports
+from flakeguard_pipeline.parsing.decoding import sniff
+from flakeguard_pipeline.parsing.reports import parse_report
 from flakeguard_pipeline.parsing.text import MAX_ATTRIBUTE, MAX_FAILURE_TEXT, MAX_OUTPUT_HEAD, MAX_OUTPUT_TAIL
 
 
@@ -170,7 +171,7 @@ def test_cases_without_a_name_are_not_retries_of_each_other() -> None:
 def test_a_suite_that_failed_itself_is_a_case() -> None:
     report = parse('<testsuite name="a.B"><error type="NoClassDefFoundError" message="m">text</error></testsuite>')
     case = only(report)
-    assert (case.suite, case.classname, case.name) == ("a.B", "a.B", junit.SUITE_FAILURE_NAME)
+    assert (case.suite, case.classname, case.name) == ("a.B", "a.B", elements.SUITE_FAILURE_NAME)
     assert (case.outcome, case.failure_type, case.failure_text) == (
         Outcome.ERRORED,
         "NoClassDefFoundError",
@@ -223,11 +224,11 @@ def test_long_texts_are_bounded_and_long_names_stay_apart() -> None:
         (b"<testsuites/>", ReasonCode.NO_TEST_CASES),
         (b'<?xml version="1.0" encoding="klingon"?><testsuite/>', ReasonCode.UNSUPPORTED_ENCODING),
         (b'<?xml version="1.0" encoding="hex"?><testsuite/>', ReasonCode.UNSUPPORTED_ENCODING),
-        (b"<testsuite>" + b"<a>" * junit.MAX_DEPTH, ReasonCode.TOO_DEEP),
+        (b"<testsuite>" + b"<a>" * document.MAX_DEPTH, ReasonCode.TOO_DEEP),
         (b'<!DOCTYPE x [<!ENTITY a "b">]><testsuite>&a;</testsuite>', ReasonCode.ENTITY_DECLARATION),
         (b'<!DOCTYPE x [<!ENTITY % a SYSTEM "http://x/">%a;]><testsuite/>', ReasonCode.ENTITY_DECLARATION),
         (b"<testsuite", ReasonCode.NOT_WELL_FORMED),
-        (b"<testsuite name='" + b"x" * (junit.MAX_TOKEN_BYTES + 200_000), ReasonCode.NOT_WELL_FORMED),
+        (b"<testsuite name='" + b"x" * (document.MAX_TOKEN_BYTES + 200_000), ReasonCode.NOT_WELL_FORMED),
     ],
     ids=lambda value: str(value)[:60],
 )
@@ -239,12 +240,12 @@ def test_a_report_that_cannot_be_read_says_why(data: bytes, code: ReasonCode) ->
 
 
 def test_a_report_beyond_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(junit, "MAX_REPORT_BYTES", 10)
+    monkeypatch.setattr(reports, "MAX_REPORT_BYTES", 10)
     assert codes(parse("<testsuite><testcase/></testsuite>")) == [ReasonCode.REPORT_TOO_LARGE]
 
 
 def test_a_report_with_too_many_executions_keeps_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(junit, "MAX_CASES", 2)
+    monkeypatch.setattr(document, "MAX_CASES", 2)
     report = parse("<testsuite>" + "<testcase/>" * 5 + "</testsuite>")
     assert codes(report) == [ReasonCode.REPORT_TOO_LARGE]
     assert 2 <= len(report.cases) <= 3

@@ -1,0 +1,125 @@
+"""A report's bytes to its executions: recognised, opened, read, with what was wrong with it.
+
+Nothing here raises on any bytes, and the same bytes always give the same result.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from flakeguard_pipeline.domain.model import ParsedReport, ReasonCode, ReportCase, ReportIssue
+from flakeguard_pipeline.parsing.decoding import (
+    DECLARATION_BYTES,
+    UnsupportedEncodingError,
+    is_blank,
+    open_source,
+    sniff,
+)
+from flakeguard_pipeline.parsing.dialects import READERS
+from flakeguard_pipeline.parsing.document import Document
+from flakeguard_pipeline.parsing.elements import Execution
+
+MAX_REPORT_BYTES = 4 * 1024**3
+"""Bytes of the largest report read: the largest seen in the wild hold some hundred MB of captured output."""
+
+ROOT_SEARCH_BYTES = 1024**2
+"""Bytes in which a damaged document is searched for a sign that it was to be a test report."""
+
+_LOOKS_LIKE_REPORT = re.compile(
+    rb"<(?:\w{1,32}:)?(?:" + "|".join(sorted(map(re.escape, READERS))).encode() + rb")(?:[\s/>]|\Z)"
+)
+
+
+class ReportReading:
+    """One report while it is read. Iterate over `executions()` to the end, then the rest is known."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        """Prepare to read `size` bytes from `stream`, which can seek."""
+        self._stream = stream
+        self._size = size
+        self.is_report = True
+        self.dialect = ""
+        self.issues: list[ReportIssue] = []
+        self.count = 0
+
+    def executions(self) -> Iterator[list[Execution]]:
+        """Yield the executions in lists of bounded length; `ordinal` has their order in the report."""
+        head = _peek(self._stream, max(DECLARATION_BYTES, 256))
+        if is_blank(head) and is_blank(_peek(self._stream, ROOT_SEARCH_BYTES)):
+            self._refuse(ReasonCode.EMPTY_FILE, f"{self._size} bytes")
+            return
+        if not sniff(_peek(self._stream, ROOT_SEARCH_BYTES) if is_blank(head) else head):
+            self.is_report = False
+            return
+        if self._size > MAX_REPORT_BYTES:
+            self._refuse(ReasonCode.REPORT_TOO_LARGE, f"{self._size} bytes, {MAX_REPORT_BYTES} are the limit")
+            return
+        try:
+            source = open_source(self._stream)
+        except UnsupportedEncodingError as error:
+            self.is_report = self._looks_like_report()
+            self.dialect = UNRECOGNISED if self.is_report else ""
+            self.issues.append(ReportIssue(ReasonCode.UNSUPPORTED_ENCODING, str(error)))
+            return
+        document = Document(source)
+        for executions in document.executions():
+            self.count += len(executions)
+            yield executions
+        if not document.is_report:
+            self.is_report = False
+            return
+        self.issues += document.issues
+        if not self.count and not self.issues:
+            self.issues.append(ReportIssue(ReasonCode.NO_TEST_CASES, "no test case element"))
+        self.is_report = document.root_seen or self._looks_like_report()
+        self.dialect = (document.dialect or UNRECOGNISED) if self.is_report else ""
+
+    def _refuse(self, code: ReasonCode, detail: str) -> None:
+        self.dialect = UNRECOGNISED
+        self.issues.append(ReportIssue(code, detail))
+
+    def _looks_like_report(self) -> bool:
+        head = _peek(self._stream, ROOT_SEARCH_BYTES)
+        return _LOOKS_LIKE_REPORT.search(head.replace(b"\x00", b"")) is not None
+
+
+UNRECOGNISED = "junit"
+"""The dialect of a report that broke off before it said what it is."""
+
+
+def parse_report(data: bytes) -> ParsedReport:
+    """Return the executions of the test report `data`, in document order, and what was wrong with it.
+
+    For reports of moderate size: it holds them whole. `is_report` is False, without an issue, for what is not XML
+    or whose root element is no test report's. XML that breaks off before its root keeps its issue and is a report
+    when a test report's element is in sight. Whole cases before a fault are kept. For retries see retries.py.
+    """
+    reading = ReportReading(io.BytesIO(data), len(data))
+    found = sorted((one for some in reading.executions() for one in some), key=lambda one: one.ordinal)
+    return ParsedReport(reading.is_report, reading.dialect, tuple(map(_case, found)), tuple(reading.issues))
+
+
+def _case(one: Execution) -> ReportCase:
+    return ReportCase(
+        ordinal=one.ordinal,
+        suite=one.suite,
+        classname=one.classname,
+        name=one.name,
+        file=one.file,
+        line=one.line,
+        outcome=one.outcome,
+        retry_index=one.retry_index,
+        is_final=one.is_final,
+        duration_us=one.duration_us,
+        started_at=one.started_at,
+        failure_type=one.failure_type,
+        failure_message=one.failure_message,
+        failure_text=one.failure_text,
+        output=one.output,
+    )
+
+
+def _peek(stream: BinaryIO, size: int) -> bytes:
+    stream.seek(0)
+    return stream.read(size)
