@@ -6,6 +6,8 @@ from typing import Any
 import dagster as dg
 
 from assets.checks.execution_suite import execution_suite
+from assets.core.alias_proposal import alias_proposal
+from assets.core.inferred_pass import inferred_pass
 from assets.core.loaded import core_tables
 from assets.delivery.quarantine_export import quarantine_export
 from assets.flakiness.health_snapshot import health_snapshot
@@ -16,7 +18,15 @@ from assets.resources import ClockResource, WorkspaceResource
 from assets.schedules import SCHEDULES
 from assets.sensors import SENSORS
 
-PYTHON_ASSETS = [raw_artifact, core_tables, health_snapshot, quarantine_event, quarantine_export]
+PYTHON_ASSETS = [
+    raw_artifact,
+    core_tables,
+    inferred_pass,
+    alias_proposal,
+    health_snapshot,
+    quarantine_event,
+    quarantine_export,
+]
 
 
 def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:

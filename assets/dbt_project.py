@@ -10,6 +10,7 @@ from pathlib import Path
 from flakeguard_pipeline.bundled import bundled, folder_digest
 from flakeguard_pipeline.domain.digests import stable_id
 from flakeguard_pipeline.domain.errors import OperationError
+from flakeguard_pipeline.operations.inference import inference_digest
 from flakeguard_pipeline.settings import Settings
 
 DBT_EXECUTABLE = str(Path(sys.executable).with_name("dbt"))
@@ -54,11 +55,12 @@ def prepared_manifest(settings: Settings) -> Path:
 
 
 def project_digest(settings: Settings) -> str:
-    """Return a digest of all that decides what dbt builds, but for the rows.
+    """Return a digest of all that decides what dbt builds, but for the rows of `core` that are loaded.
 
     DuckDB's views name the database, which is the file's stem: a renamed warehouse has to be built anew.
     """
-    return stable_id(["dbt", source_digest(), settings.workflow_label, Path(settings.warehouse).stem])
+    inferred = inference_digest(settings.inference)
+    return stable_id(["dbt", source_digest(), settings.workflow_label, Path(settings.warehouse).stem, inferred])
 
 
 def source_digest() -> str:

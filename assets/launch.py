@@ -25,6 +25,7 @@ from assets.resources import ClockResource, Workspace, WorkspaceResource, tell
 from flakeguard_pipeline.domain.errors import DataCheckFailedError, FlakeGuardError, OperationError
 from flakeguard_pipeline.ingest.landing import find_pending
 from flakeguard_pipeline.ingest.loading import attempts_to_load, days_of, unattributed_is_stale
+from flakeguard_pipeline.operations.inference import is_inferred
 from flakeguard_pipeline.progress import Progress
 from flakeguard_pipeline.quality.execution_suite import SUITE_NAME
 from flakeguard_pipeline.warehouse import builds, load
@@ -61,6 +62,8 @@ def run_main_job(resource: WorkspaceResource, *, as_of: datetime | None, progres
             digest = project_digest(place.settings)
             built = builds.is_built(connection, "rollups", project_digest=digest, core_version=version)
             built = built and builds.is_built(connection, "marts", project_digest=digest, core_version="")
+            # where inferring failed for a repository, it is tried again
+            built = built and is_inferred(connection, place.settings.inference, core_version=version)
         if not checked and not runner.is_sound():
             with place.warehouse.connect() as connection:
                 detail = builds.check_detail(connection, SUITE_NAME)

@@ -5,8 +5,9 @@ the environment over the file, the file over the defaults.
 """
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from flakeguard_pipeline.domain.digests import stable_id
 from flakeguard_pipeline.domain.errors import ConfigurationError
+from flakeguard_pipeline.normalize.identity import DEFAULT_RULES, ExtraRule, IdentityRules
+from flakeguard_pipeline.normalize.identity import Field as IdentityField
 from flakeguard_pipeline.normalize.variants import JobRule, VariantRules
 from flakeguard_pipeline.policy.policy import Policy
 from flakeguard_pipeline.stats.parameters import ScoringParameters
@@ -28,6 +31,7 @@ VARIABLES = {
     "out": "FLAKEGUARD_OUT",
     "landing": "FLAKEGUARD_LANDING",
 }
+_FULL_NAME = re.compile(r"[^/\s]+(?:/[^/\s]+)+")
 MAX_CONFIG_BYTES = 1 << 20
 """A configuration is some lines; a larger file is not one."""
 
@@ -50,6 +54,27 @@ class JobRuleSection(_Section):
 
     artifact: str
     job: str
+
+
+class IdentityRuleSection(_Section):
+    """One more thing that differs from run to run in the names of tests."""
+
+    fields: tuple[IdentityField, ...] = ("name",)
+    pattern: str
+    replacement: str
+
+
+class IdentityOverrideSection(_Section):
+    """What makes tests the same, besides the built-in rules."""
+
+    disable: tuple[str, ...] = ()
+    rules: tuple[IdentityRuleSection, ...] = ()
+
+
+class IdentitySection(IdentityOverrideSection):
+    """The same for the organisation, with what single repositories add to it."""
+
+    repositories: dict[str, IdentityOverrideSection] = {}
 
 
 class ScoringSection(_Section):
@@ -76,6 +101,19 @@ class ExportSection(_Section):
     valid_for_hours: Annotated[int, Field(strict=True, ge=1, le=8760)] = 72
 
 
+class InferredPassesSection(_Section):
+    """Whether a job's success without a report is evidence."""
+
+    enabled: StrictBool = True
+    sources: dict[str, StrictBool] = {}
+
+
+class RedactionSection(_Section):
+    """What is redacted besides secrets."""
+
+    emails: StrictBool = False
+
+
 class ConfigFile(_Section):
     """The whole configuration file."""
 
@@ -88,9 +126,28 @@ class ConfigFile(_Section):
     default_branch: str | None = None
     variant: VariantSection = VariantSection()
     artifact_jobs: tuple[JobRuleSection, ...] = ()
+    identity: IdentitySection = IdentitySection()
+    inferred_passes: InferredPassesSection = InferredPassesSection()
     scoring: ScoringSection = ScoringSection()
     policy: PolicySection = PolicySection()
     export: ExportSection = ExportSection()
+    redaction: RedactionSection = RedactionSection()
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceSwitches:
+    """Where passes are inferred: `enabled` for all, `sources_off` names sources for which they are not."""
+
+    enabled: bool = True
+    sources_off: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IdentitySettings:
+    """The identity rules of the organisation, and those of repositories (full names in small letters)."""
+
+    default: IdentityRules = DEFAULT_RULES
+    repositories: Mapping[str, IdentityRules] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +165,9 @@ class Settings:
     variant_rules: VariantRules
     workflow_label: Literal["auto", "never", "always"]
     job_rules: tuple[JobRule, ...]
+    redact_emails: bool
+    identity: IdentitySettings
+    inference: InferenceSwitches
     scoring: ScoringParameters
     policy: Policy
     valid_for_hours: int
@@ -116,6 +176,10 @@ class Settings:
     def dagster_home(self) -> Path:
         """The folder of the Dagster instance that `flakeguard run` and `flakeguard ui` share."""
         return self.home / "dagster"
+
+    def identity_for(self, full_name: str) -> IdentityRules:
+        """Return what makes tests of the repository `owner/name` the same; case does not count, as on GitHub."""
+        return self.identity.repositories.get(full_name.lower(), self.identity.default)
 
     @property
     def loading_digest(self) -> str:
@@ -129,6 +193,10 @@ class Settings:
                 self.default_branch or "",
                 repr((rules.prefixes, rules.pattern, sorted(rules.shard_like))),
                 repr([(rule.artifact, rule.job) for rule in self.job_rules]),
+                # absent where it says nothing, so that having the choice loads nothing again
+                *(["redact e-mail addresses"] if self.redact_emails else []),
+                repr(self.identity.default.digest_parts()),
+                repr([(name, rules.digest_parts()) for name, rules in sorted(self.identity.repositories.items())]),
             ]
         )
 
@@ -176,6 +244,12 @@ def load_settings(
         variant_rules=_built("variant", VariantRules, file.variant.model_dump(exclude={"workflow_label"})),
         workflow_label=file.variant.workflow_label,
         job_rules=tuple(_built("artifact_jobs", JobRule, rule.model_dump()) for rule in file.artifact_jobs),
+        redact_emails=file.redaction.emails,
+        identity=_identity(file.identity),
+        inference=InferenceSwitches(
+            enabled=file.inferred_passes.enabled,
+            sources_off=tuple(sorted(name for name, is_on in file.inferred_passes.sources.items() if not is_on)),
+        ),
         scoring=_built("scoring", ScoringParameters, file.scoring.model_dump()),
         policy=_built("policy", Policy, file.policy.model_dump()),
         valid_for_hours=file.export.valid_for_hours,
@@ -188,6 +262,34 @@ def _built(section: str, kind: Any, fields: Mapping[str, Any]) -> Any:
         return kind(**{name: value for name, value in fields.items() if value is not None})
     except (ValueError, ConfigurationError) as error:
         raise ConfigurationError(f"configuration: {section}: {error}") from error
+
+
+def _identity(section: IdentitySection) -> IdentitySettings:
+    default = _identity_rules("identity", section, IdentityRules())
+    repositories: dict[str, IdentityRules] = {}
+    for name, override in section.repositories.items():
+        where = f"identity.repositories.{name}"
+        if not _FULL_NAME.fullmatch(name):
+            raise ConfigurationError(f"configuration: {where}: is no full name of a repository, owner/name")
+        if name.lower() in repositories:
+            raise ConfigurationError(f"configuration: {where}: is there twice; case does not count")
+        repositories[name.lower()] = _identity_rules(where, override, default)
+    return IdentitySettings(default, repositories)
+
+
+def _identity_rules(where: str, section: IdentityOverrideSection, base: IdentityRules) -> IdentityRules:
+    """Add a section's rules to `base`; a fault is told with the place that it has in the section."""
+    own = tuple(ExtraRule(rule.fields, rule.pattern, rule.replacement) for rule in section.rules)
+    try:
+        # by themselves first, so that a fault names their place in this section
+        IdentityRules(frozenset(section.disable), own)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"configuration: {where}.{error}") from error
+    try:
+        return IdentityRules(base.disabled | frozenset(section.disable), (*base.extra, *own))
+    except ConfigurationError as error:
+        fault = str(error).partition(": ")[2]
+        raise ConfigurationError(f"configuration: {where}.rules: {fault}") from error
 
 
 def _read(config: Path | None, variables: Mapping[str, str]) -> ConfigFile:

@@ -15,6 +15,7 @@ from flakeguard_pipeline.operations.scoring import score_repository
 
 HEALTH_SNAPSHOT = dg.AssetKey(["flakiness", "health_snapshot"])
 ROLLUP = dg.AssetKey(["intermediate", "int_test_attempt"])
+INFERRED = dg.AssetKey(["intermediate", "int_inferred_pass"])
 
 EVERY_REPOSITORY = dg.AssetCheckSpec(
     "every_repository_was_scored",
@@ -27,7 +28,7 @@ FINDINGS = ("test_id", "classname", "name", "variant", "status", "p_flaky", "fla
 
 @dg.asset(
     key=HEALTH_SNAPSHOT,
-    deps=[ROLLUP],
+    deps=[ROLLUP, INFERRED],
     check_specs=[EVERY_REPOSITORY],
     group_name=FLAKINESS,
     owners=OWNERS,

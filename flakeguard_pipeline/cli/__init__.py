@@ -5,6 +5,7 @@ import sys
 import click
 
 from flakeguard_pipeline import __version__
+from flakeguard_pipeline.cli.alias import alias
 from flakeguard_pipeline.cli.demo import demo
 from flakeguard_pipeline.cli.migrate import migrate
 from flakeguard_pipeline.cli.run import run
@@ -27,7 +28,7 @@ def cli() -> None:
     """
 
 
-for command in (run, demo, migrate, ui):
+for command in (run, demo, alias, migrate, ui):
     cli.add_command(command)
 
 

@@ -32,17 +32,20 @@ class Timestamp(click.ParamType[datetime]):
         return aware
 
 
+config_option = click.option(
+    "--config", type=click.Path(path_type=Path), metavar="FILE", help="Configuration. [default: flakeguard.yml]"
+)
+
+warehouse_option = click.option(
+    "--warehouse", metavar="URL", help="The warehouse. [default: duckdb:///.flakeguard/warehouse.duckdb]"
+)
+
+out_option = click.option("--out", metavar="DIR", help="Where exports go. [default: quarantine/ beside the warehouse]")
+
+
 def workspace_options(command: Command) -> Command:
     """Add --warehouse, --out and --config."""
-    for option in (
-        click.option(
-            "--config", type=click.Path(path_type=Path), metavar="FILE", help="Configuration. [default: flakeguard.yml]"
-        ),
-        click.option("--out", metavar="DIR", help="Where exports go. [default: quarantine/ beside the warehouse]"),
-        click.option(
-            "--warehouse", metavar="URL", help="The warehouse. [default: duckdb:///.flakeguard/warehouse.duckdb]"
-        ),
-    ):
+    for option in (config_option, out_option, warehouse_option):
         command = option(command)
     return command
 

@@ -34,6 +34,8 @@ def _lines(
     yield f"  Runs        {summary.run_attempts:>9,}  ({loaded.get('run_attempts', 0):,} new{unfinished}{partial})"
     yield f"  Reports     {summary.reports:>9,}  ({executions.get('reports', 0):,} new)"
     yield f"  Executions  {summary.executions:>9,}  ({executions.get('executions', 0):,} new)"
+    if summary.inferred_passes:
+        yield f"  Inferred    {summary.inferred_passes:>9,}  passes of jobs that succeeded without a report"
     rejected = sum(files for _, _, files in summary.rejected)
     yield f"  Rejected    {rejected:>9,}{'  files, kept in the landing zone:' if rejected else ''}"
     for code, reason, files in summary.rejected:

@@ -1,16 +1,31 @@
-"""Parsed reports as typed frames: one row per execution, as the warehouse takes it."""
+"""Executions as their reports tell them -> typed rows, as the warehouse takes them.
 
-import re
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import cache
+Free text is redacted before anything is derived from it, so every derived column can be computed again from the frame.
+Whole columns go through at once: what no rule can touch is told by one native scan, and only the rest is looked at one
+by one.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import polars as pl
 
-from flakeguard_pipeline.domain.model import Outcome, ParsedReport, ReportContext
-from flakeguard_pipeline.normalize.identity import normalise_name, test_key
-from flakeguard_pipeline.normalize.redaction import redact
+from flakeguard_pipeline.domain.digests import ID_HEX_DIGITS
+from flakeguard_pipeline.domain.model import Outcome, ReportContext
+from flakeguard_pipeline.normalize.identity import (
+    DEFAULT_RULES,
+    NAME_TRIGGER,
+    IdentityRules,
+    discriminator,
+    normalise_classname,
+    normalise_file,
+    normalise_name,
+)
+from flakeguard_pipeline.normalize.redaction import needles, redact
 from flakeguard_pipeline.normalize.signatures import failure_signature
+from flakeguard_pipeline.parsing.cases import micros, storable
 
 EXECUTION_SCHEMA: dict[str, pl.DataType] = {
     "org": pl.String(),
@@ -43,105 +58,154 @@ EXECUTION_SCHEMA: dict[str, pl.DataType] = {
 }
 """Columns of an executions frame, in order. Grain: one execution, identified by report_id and ordinal.
 
-`name` is normalised, `raw_name` as reported (redacted); absent text is '', and only `duration_us`
-(microseconds) is ever null.
+`name`, `classname` and `file` are normalised, `raw_name` and `raw_classname` as reported (redacted); absent text is '',
+and only `duration_us` (microseconds) is ever null.
 """
 
-_FAILED = frozenset({Outcome.FAILED, Outcome.ERRORED})
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_FAILED = (Outcome.FAILED.value, Outcome.ERRORED.value)
 _MAX_INT32 = 2**31 - 1
-_MAX_DURATION_US = 2**53
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_NEEDS_ESCAPE = r'[^ !#-\[\]-~]'
 
 
-def storable(text: str) -> str:
-    """Return `text` with U+FFFD for what no database stores: NUL and lone surrogates."""
-    return _UNSTORABLE.sub("\ufffd", text)
+def executions_frame(
+    cases: pl.DataFrame,
+    contexts: Sequence[ReportContext],
+    *,
+    rules: Sequence[IdentityRules] | None = None,
+    emails: bool = False,
+) -> pl.DataFrame:
+    """Return executions with EXECUTION_SCHEMA, in the order of `cases`.
 
+    Args:
+        cases: executions of one or more reports (CASE_SCHEMA).
+        contexts: what is known of each report, by its `report` number.
+        rules: the identity rules of each report; None means the default everywhere.
+        emails: whether e-mail addresses are redacted, too.
 
-def _clean(text: str) -> str:
-    return redact(storable(text)) if text else ""
-
-
-def _micros(moment: datetime) -> int:
-    """Return microseconds since 1970, clamped to the years 1970 to 9999; a time without a zone is UTC."""
-    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    return (min(max(aware, _EPOCH), _LAST_MOMENT) - _EPOCH) // _MICROSECOND
-
-
-def executions_frame(report: ParsedReport, context: ReportContext) -> pl.DataFrame:
-    """Return the executions of `report` with EXECUTION_SCHEMA, in the report's order.
-
-    Free text is redacted before anything is derived from it, so every derived column can be computed again
-    from the frame. An execution without a start of its own started with its run.
+    An execution without a start of its own started with its run.
     """
-    cases = report.cases
-    # suites, classes and files repeat in each row of a report
-    clean: Callable[[str], str] = cache(_clean)
-    org, repository_id = storable(context.org), storable(context.repository_id)
-    run_started = _micros(context.run_started_at)
+    ruled = rules or [DEFAULT_RULES] * len(contexts)
+    groups: dict[tuple[str, str, IdentityRules], list[int]] = {}
+    for number, (context, own) in enumerate(zip(contexts, ruled, strict=True)):
+        groups.setdefault((storable(context.org), storable(context.repository_id), own), []).append(number)
+    clean = cases.with_columns(
+        _redacted(cases[name], emails=emails)
+        for name in ("suite", "classname", "name", "file", "failure_type", "failure_message", "failure_text", "output")
+    ).with_columns(_of_context(cases["report"], contexts))
+    if len(groups) == 1:
+        ((org, repository_id, own),) = groups
+        identified = _identified(clean, org, repository_id, own)
+    else:
+        parts = [
+            _identified(clean.filter(pl.col("report").is_in(numbers)), org, repository_id, own)
+            for (org, repository_id, own), numbers in groups.items()
+        ]
+        identified = pl.concat(parts).sort("position") if parts else _identified(clean, "", "", DEFAULT_RULES)
+    return identified.with_columns(
+        pl.coalesce("started_at", "run_started_at").alias("started_at"), _signatures(identified)
+    ).select(pl.col(name).cast(kind) for name, kind in EXECUTION_SCHEMA.items())
 
-    @cache
-    def key(suite: str, classname: str, name: str, file: str) -> str:
-        return test_key(org, repository_id, suite, classname, name, file)
 
-    suites = [clean(case.suite) for case in cases]
-    classnames = [clean(case.classname) for case in cases]
-    raw_names = [clean(case.name) for case in cases]
-    names = [normalise_name(name) for name in raw_names]
-    files = [clean(case.file) for case in cases]
-    types = [clean(case.failure_type) for case in cases]
-    messages = [_clean(case.failure_message) for case in cases]
-    texts = [_clean(case.failure_text) for case in cases]
-    columns: dict[str, list[str] | list[int] | list[int | None] | list[bool]] = {
-        "ordinal": [min(case.ordinal, _MAX_INT32) for case in cases],
-        "test_key": list(map(key, suites, classnames, names, files)),
-        "suite": suites,
-        "classname": classnames,
-        "name": names,
-        "file": files,
-        "raw_name": raw_names,
-        "outcome": [case.outcome.value for case in cases],
-        "retry_index": [min(case.retry_index, _MAX_INT32) for case in cases],
-        "is_final": [case.is_final for case in cases],
-        "started_at": [run_started if case.started_at is None else _micros(case.started_at) for case in cases],
-        "duration_us": [_duration(case.duration_us) for case in cases],
-        "failure_type": types,
-        "failure_message": messages,
-        "failure_signature": [
-            failure_signature(kind, message, text) if case.outcome in _FAILED else ""
-            for case, kind, message, text in zip(cases, types, messages, texts, strict=True)
-        ],
-        "failure_text": texts,
-        "output": [_clean(case.output) for case in cases],
-        "raw_classname": classnames,
+def _of_context(reports: pl.Series, contexts: Sequence[ReportContext]) -> list[pl.Series]:
+    """Return what is known of each execution's report, as columns."""
+    columns = {
+        name: pl.Series(name, [storable(getattr(context, name)) for context in contexts], dtype=pl.String())
+        for name in ("org", "provider", "repository_id", "run_id", "artifact", "report_id", "variant", "job_id")
     }
-    constants: dict[str, str | int] = {
-        "org": org,
-        "provider": storable(context.provider),
-        "repository_id": repository_id,
-        "run_id": storable(context.run_id),
-        "run_attempt": min(context.run_attempt, _MAX_INT32),
-        "artifact": storable(context.artifact),
-        "report_id": storable(context.report_id),
-        "variant": storable(context.variant),
-        "job_id": storable(context.job_id),
-    }
-    # moments go in as integers: building them from datetime objects is an order of magnitude slower
-    typed = [
-        pl.Series(name, values, dtype=pl.Int64()).cast(EXECUTION_SCHEMA[name])
-        if name == "started_at"
-        else pl.Series(name, values, dtype=EXECUTION_SCHEMA[name])
-        for name, values in columns.items()
-    ]
-    return (
-        pl.DataFrame(typed)
-        .with_columns(pl.lit(value, dtype=EXECUTION_SCHEMA[name]).alias(name) for name, value in constants.items())
-        .select(*EXECUTION_SCHEMA)
+    columns["run_attempt"] = pl.Series(
+        "run_attempt", [min(context.run_attempt, _MAX_INT32) for context in contexts], dtype=pl.Int32()
     )
+    columns["run_started_at"] = pl.Series(
+        "run_started_at", [micros(context.run_started_at) for context in contexts], dtype=pl.Int64()
+    ).cast(EXECUTION_SCHEMA["started_at"])
+    position = pl.Series("position", range(len(reports)), dtype=pl.UInt32())
+    return [*(column.gather(reports) for column in columns.values()), position]
 
 
-def _duration(value: int | None) -> int | None:
-    return None if value is None else min(max(value, 0), _MAX_DURATION_US)
+def _redacted(texts: pl.Series, *, emails: bool) -> pl.Series:
+    suspected = texts.str.contains_any(list(needles(emails=emails)), ascii_case_insensitive=True)
+    return _changed(texts, suspected, partial(redact, emails=emails))
+
+
+def _identified(cases: pl.DataFrame, org: str, repository_id: str, rules: IdentityRules) -> pl.DataFrame:
+    """Add test keys, and normalise what they are made of; the executions are of one repository."""
+    classes = _mapped(cases["classname"], partial(normalise_classname, rules=rules))
+    files = _mapped(cases["file"], partial(normalise_file, rules=rules))
+    raw_names = cases["name"]
+    suspected = (
+        pl.Series([True], dtype=pl.Boolean()).new_from_index(0, len(raw_names))
+        if rules.touches_every_name
+        else raw_names.str.contains(NAME_TRIGGER)
+    )
+    names = _changed(raw_names, suspected, partial(normalise_name, rules=rules))
+    frame = cases.with_columns(
+        classes, files, names, raw_names.alias("raw_name"), cases["classname"].alias("raw_classname")
+    )
+    return frame.with_columns(_keys(frame, org, repository_id, rules))
+
+
+def _keys(cases: pl.DataFrame, org: str, repository_id: str, rules: IdentityRules) -> pl.Series:
+    """Return the test keys: `identity.test_key` on whole columns."""
+    classes = cases.select("suite", "classname", "file").unique()
+    middles = [
+        f"{_json(discriminator(suite, classname, file, rules))},{_json(classname)},"
+        for suite, classname, file in classes.iter_rows()
+    ]
+    if classes.height == 1:
+        middle = pl.Series("middle", middles).new_from_index(0, cases.height)
+    else:
+        known = classes.with_columns(pl.Series("middle", middles, dtype=pl.String()))
+        on = ["suite", "classname", "file"]
+        middle = cases.select(on).join(known, on=on, how="left", maintain_order="left")["middle"]
+    names = cases["name"]
+    plain = pl.select(pl.concat_str(pl.lit('"'), names, pl.lit('"'))).to_series()
+    quoted = _placed(plain, names.str.contains(_NEEDS_ESCAPE), [_json(name) for name in names.filter(names.str.contains(_NEEDS_ESCAPE)).to_list()])
+    prefix = json.dumps(["test", org, repository_id], separators=(",", ":"))[:-1] + ","
+    framed = pl.select(pl.concat_str(pl.lit(prefix), middle, quoted, pl.lit("]"))).to_series()
+    return _mapped(framed, _digest).alias("test_key")
+
+
+def _json(text: str) -> str:
+    return json.dumps(text)
+
+
+def _digest(framed: str) -> str:
+    return hashlib.sha256(framed.encode("ascii")).hexdigest()[:ID_HEX_DIGITS]
+
+
+def _signatures(cases: pl.DataFrame) -> pl.Series:
+    failed = cases["outcome"].is_in(_FAILED)
+    rows = cases.filter(failed).select("failure_type", "failure_message", "failure_text").iter_rows()
+    nothing = pl.Series("failure_signature", [""]).new_from_index(0, cases.height)
+    return _placed(nothing, failed, [failure_signature(*row) for row in rows])
+
+
+def _changed(texts: pl.Series, suspected: pl.Series, change: Callable[[str], str]) -> pl.Series:
+    """Return `texts` with `change` applied to those that are suspected to need it."""
+    if not suspected.any():
+        return texts
+    some = texts.filter(suspected)
+    return _placed(texts, suspected, _mapped(some, change).to_list())
+
+
+def _mapped(texts: pl.Series, change: Callable[[str], str]) -> pl.Series:
+    """Return `change` of each text, computed once for equal ones where there are many of them."""
+    unique = texts.unique(maintain_order=True)
+    if 2 * len(unique) > len(texts):
+        return pl.Series(texts.name, [change(text) for text in texts.to_list()], dtype=pl.String())
+    changed = pl.Series("changed", [change(text) for text in unique.to_list()], dtype=pl.String())
+    if changed.equals(unique):
+        return texts
+    known = pl.DataFrame([unique.alias("text"), changed])
+    found = texts.alias("text").to_frame().join(known, on="text", how="left", maintain_order="left")
+    return found["changed"].alias(texts.name)
+
+
+def _placed(texts: pl.Series, where: pl.Series, values: list[str]) -> pl.Series:
+    """Return `texts` with `values` in the places that are marked."""
+    if not values:
+        return texts
+    numbers = pl.Series(range(len(texts)), dtype=pl.UInt32()).scatter(
+        where.arg_true(), pl.Series(range(len(texts), len(texts) + len(values)), dtype=pl.UInt32())
+    )
+    return pl.concat([texts, pl.Series(texts.name, values, dtype=pl.String())]).gather(numbers)

@@ -1,8 +1,9 @@
 """Secrets out of free text, before anything is stored or shown.
 
-What is recognised: keys and tokens of known shape, private keys, passwords in URLs, and values assigned to
-names that say they are secret. It errs towards redacting: a lost word in a message costs less than a leaked
-key. Every pattern is linear: quantifiers are possessive or bounded, and no start is scanned from twice.
+What is recognised: keys and tokens of known shape, private keys, passwords in URLs, cookies, values assigned to
+names that say they are secret and, on request, e-mail addresses. It errs towards redacting: a lost word in a
+message costs less than a leaked key. Every pattern is linear: quantifiers are possessive or bounded, and no start is
+scanned from twice.
 """
 
 import re
@@ -34,7 +35,8 @@ class _Rule:
 
 def _rules() -> Iterator[_Rule]:
     def rule(kind: str, needles: str, pattern: str, flags: re.RegexFlag = re.NOFLAG) -> _Rule:
-        return _Rule(kind, tuple(needles.split()), re.compile(pattern, flags))
+        # ASCII: else `k` would match the Kelvin sign, in a text that no search for the needle finds
+        return _Rule(kind, tuple(needles.split()), re.compile(pattern, flags | re.ASCII))
 
     # a key whose end was cut off is redacted as far as it looks like one
     yield rule(
@@ -53,11 +55,38 @@ def _rules() -> Iterator[_Rule]:
     yield rule("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", r"gh[pousr]_[A-Za-z0-9]{30,}+")
     yield rule(
         "gitlab-token",
-        "glpat- glcbt- gldt- glptt- glrt- glft- glsoat- glagent- gloas- glimt- glffct-",
-        r"gl(?:pat|cbt|dt|ptt|rt|ft|soat|agent|oas|imt|ffct)-[A-Za-z0-9_.-]{20,}+",
+        "glpat- glcbt- gldt- glptt- glrt- glrtr- glft- glsoat- glagent- gloas- glimt- glffct- gr1348941",
+        r"(?:gl(?:pat|cbt|dt|ptt|rtr?|ft|soat|agent|oas|imt|ffct)-|GR1348941)[A-Za-z0-9_.-]{20,}+",
     )
+    yield rule("atlassian-token", "atatt3 atctt3", r"AT[AC]TT3[A-Za-z0-9_=.-]{50,}+")
+    yield rule("bitbucket-token", "atbb", r"ATBB[A-Za-z0-9]{28,}+")
     yield rule("slack-token", "xox xapp-", r"(?:xox[a-z]|xapp)-[A-Za-z0-9-]{10,}+")
     yield rule("slack-webhook", "hooks.slack.com", r"hooks\.slack\.com/services/[A-Za-z0-9_/]{10,}+")
+    yield rule(
+        "discord-webhook",
+        "/api/webhooks/",
+        r"(?P<before>discord(?:app)?\.com/api/webhooks/[0-9]{1,24}/)[A-Za-z0-9_-]{20,}+",
+        re.IGNORECASE,
+    )
+    yield rule("telegram-token", ":aa", r"(?<![0-9A-Za-z])[0-9]{8,12}:AA[A-Za-z0-9_-]{33}(?![A-Za-z0-9_-])")
+    yield rule("sendgrid-key", "sg.", r"(?<![A-Za-z0-9_])SG\.[A-Za-z0-9_-]{16,64}+\.[A-Za-z0-9_-]{16,}+")
+    yield rule("mailgun-key", "key-", r"(?<![A-Za-z0-9])key-[0-9a-f]{32}(?![0-9A-Za-z])")
+    yield rule("docker-token", "dckr_pat_ dckr_oat_", r"dckr_[po]at_[A-Za-z0-9_-]{20,}+")
+    yield rule("huggingface-token", "hf_ api_org_", r"(?<![A-Za-z0-9_])(?:hf|api_org)_[A-Za-z0-9]{30,}+")
+    # OpenAI, Anthropic and those that follow them; a digit and a capital tell a key from kebab-case words
+    yield rule(
+        "ai-key",
+        "sk-",
+        r"(?<![A-Za-z0-9_-])sk-(?=[a-z_-]{0,200}[A-Z0-9])(?=[A-Za-z_-]{0,200}[0-9])[A-Za-z0-9_-]{20,}+",
+    )
+    yield rule("digitalocean-token", "doo_v1_ dop_v1_ dor_v1_", r"do[opr]_v1_[0-9a-f]{64}")
+    yield rule("databricks-token", "dapi", r"(?<![A-Za-z0-9])dapi[0-9a-f]{32}(?:-[0-9])?(?![0-9a-f])")
+    yield rule("vault-token", "hvs. hvb. hvr.", r"(?<![A-Za-z0-9])hv[sbr]\.[A-Za-z0-9_-]{24,}+")
+    yield rule("terraform-token", ".atlasv1.", r"(?<![A-Za-z0-9])[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,}+")
+    yield rule(
+        "azure-secret", "q~", r"(?<![A-Za-z0-9_~.-])[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}(?![A-Za-z0-9_~.-])"
+    )
+    yield rule("azure-sas", "sig=", r"(?P<before>(?<![A-Za-z0-9_])sig=)[A-Za-z0-9%+/=_-]{20,}+", re.IGNORECASE)
     yield rule("stripe-key", "_live_ _test_", r"[sr]k_(?:live|test)_[A-Za-z0-9]{16,}+")
     yield rule("npm-token", "npm_", r"npm_[A-Za-z0-9]{36}")
     yield rule("pypi-token", "pypi-", r"pypi-[A-Za-z0-9_-]{50,}+")
@@ -67,6 +96,19 @@ def _rules() -> Iterator[_Rule]:
         "password",
         "://",
         r"(?P<before>://[^\s/?#:@\"'<>\[]{0,256}:)(?!\[redacted:)[^\s/?#\"'<>]{1,256}(?P<after>@)",
+    )
+    yield rule(
+        "password",
+        "jdbc:oracle:",
+        r"(?P<before>jdbc:oracle:[a-z0-9]{1,10}:[^\s/@\"']{1,128}+/)(?!\[redacted:)[^\s@\"']{1,256}(?P<after>@)",
+        re.IGNORECASE,
+    )
+    # curl -u joe:hunter2; a container's user and group are numbers
+    yield rule(
+        "password",
+        "-u --user",
+        r"(?P<before>(?<![\w-])(?:-u|--user)(?:[ \t]{1,8}|=)[\"']?+[A-Za-z_][^\s:\"'/\[]{0,256}+:)"
+        r"(?![/\[])[^\s\"']{1,256}+",
     )
     yield rule(
         "authorization",
@@ -82,6 +124,14 @@ def _rules() -> Iterator[_Rule]:
         r"(?P<before>\bbearer[ \t]{1,8})(?=[A-Za-z._~+/=-]{0,200}[0-9])[A-Za-z0-9._~+/=-]{12,}+",
         re.IGNORECASE,
     )
+    # all cookies of a header, to the end of the line or of the quotation
+    yield rule(
+        "cookie",
+        "cookie",
+        r"(?P<before>(?<!\w)cookie2?\\?[\"']?[ \t]{0,8}:[ \t]{0,8}(?:\\?[\"'])?+)"
+        r"(?!\[redacted:cookie\])(?=[^\s\"'=;]{1,256}=)[^\"'\r\n]++",
+        re.IGNORECASE,
+    )
     # a line of an environment dump: its value may hold blanks, so it goes to the end of the line
     yield rule(
         "environment",
@@ -94,7 +144,7 @@ def _rules() -> Iterator[_Rule]:
     value = (
         # an empty or harmless value, and what is redacted already
         r"(?!(?:null|none|nil|true|false|undefined)(?!\w))"
-        r"(?!\\?[\"']?\[redacted:[a-z-]{1,20}\](?:[\s\"'&,;<>\\]|\Z))"
+        r"(?!\\?[\"']?\[redacted:[a-z-]{1,20}\](?:[\s\"'&,;<>\\]|[)}\]]{1,4}(?:[\s\"',;]|\Z)|\Z))"
         r"(?:\"[^\"\r\n]{1,4096}+\"|'[^'\r\n]{1,4096}+'|(?:\\?[\"'])?[^\s\"'&,;<>]++)"
     )
     for kind, words in (
@@ -138,22 +188,50 @@ def _rules() -> Iterator[_Rule]:
         )
 
 
+# letters of all scripts; the last part of a domain is no number, which tells joe@host.example from Foo@1b2c.3
+_EMAILS = _Rule(
+    "email",
+    ("@",),
+    re.compile(r"(?<![\w.%+-])[\w.%+-]{1,64}+@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,63}(?![\w-])"),
+)
 _RULES = tuple(_rules())
-_NEEDLES = tuple(dict.fromkeys(needle for rule in _RULES for needle in rule.needles))
+_RULES_WITH_EMAILS = (*_RULES, _EMAILS)
+_KEY_END = "-----end"
+_NEEDLES = tuple(dict.fromkeys((*(needle for rule in _RULES for needle in rule.needles), _KEY_END)))
+_NEEDLES_WITH_EMAILS = (*_NEEDLES, *_EMAILS.needles)
 _END_OF_KEY = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_LINE = re.compile(r"[A-Za-z0-9+/=]+")
 _SHORTEST_KEY_LINE = 16
 
 
-def redact(text: str) -> str:
-    """Return `text` with each secret replaced by `[redacted:<kind>]`; idempotent, linear in its length."""
+def needles(*, emails: bool = False) -> tuple[str, ...]:
+    """Return lower-case strings of which every text that `redact` changes contains one, ASCII case aside.
+
+    Whole columns are searched for them first: most texts hold none and need no look of their own.
+    """
+    return _NEEDLES_WITH_EMAILS if emails else _NEEDLES
+
+
+def kinds() -> tuple[str, ...]:
+    """Return the kinds of secrets that `redact` names, in the order in which they are looked for."""
+    return tuple(dict.fromkeys(rule.kind for rule in _RULES_WITH_EMAILS))
+
+
+def redact(text: str, *, emails: bool = False) -> str:
+    """Return `text` with each secret replaced by `[redacted:<kind>]`; idempotent, linear in its length.
+
+    Args:
+        text: any text.
+        emails: whether e-mail addresses are replaced, too.
+    """
     lowered = text.lower()
-    found = {needle for needle in _NEEDLES if needle in lowered}
-    if not found and "-----end" not in lowered:
+    found = {needle for needle in needles(emails=emails) if needle in lowered}
+    if not found:
         return text
     # a replacement never makes a rule match that had no needle in the text before
-    steps: list[Callable[[str], str]] = [rule.apply for rule in _RULES if not found.isdisjoint(rule.needles)]
-    if "-----end" in lowered:
+    rules = _RULES_WITH_EMAILS if emails else _RULES
+    steps: list[Callable[[str], str]] = [rule.apply for rule in rules if not found.isdisjoint(rule.needles)]
+    if _KEY_END in found:
         steps.append(_redact_key_ends)
     for _ in range(MAX_PASSES):
         before = text

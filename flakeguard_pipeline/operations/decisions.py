@@ -7,7 +7,9 @@ from datetime import datetime
 import polars as pl
 
 from flakeguard_pipeline import __version__
+from flakeguard_pipeline.operations.alias_decisions import read_alias_decisions
 from flakeguard_pipeline.operations.repositories import Repository
+from flakeguard_pipeline.policy.carry_over import carry_over, inherited
 from flakeguard_pipeline.policy.decide import decide
 from flakeguard_pipeline.policy.events import QuarantineEvent, fold
 from flakeguard_pipeline.policy.policy import Policy
@@ -40,10 +42,19 @@ def decide_repository(warehouse: Warehouse, repository: Repository, *, policy: P
         evidence = connection.read(query("evidence_of_repository"), key)
         signatures = connection.read(query("flake_signatures"), {**key, "as_of": as_of})
         events = read_events(connection, repository)
+        aliases = read_alias_decisions(connection, repository)
+    carried = carry_over(
+        health,
+        fold(events, as_of=as_of),
+        aliases,
+        as_of=as_of,
+        policy_version=policy.version,
+        code_version=__version__,
+    )
     decided = decide(
         health,
         evidence,
-        fold(events, as_of=as_of),
+        inherited(fold([*events, *carried], as_of=as_of), aliases),
         policy=policy,
         as_of=as_of,
         code_version=__version__,
@@ -54,12 +65,16 @@ def decide_repository(warehouse: Warehouse, repository: Repository, *, policy: P
     # A policy that is switched off and on at one and the same `as_of` makes a decision that is there already.
     made = {event.decision_id for event in events}
     sequences = Counter(event.test_id for event in events)
-    rows = [{**_row(event), "sequence": sequences[event.test_id]} for event in decided if event.decision_id not in made]
+    rows = []
+    for event in (*carried, *decided):
+        if event.decision_id not in made:
+            rows.append({**_row(event), "sequence": sequences[event.test_id]})
+            sequences[event.test_id] += 1
     if rows and not is_dry:
         frame = load.frame_of(tables.quarantine_event, rows)
         with warehouse.connect() as connection, connection.transaction():
             connection.insert(load.name_of(tables.quarantine_event), frame)
-    return Decisions(as_of, tuple(decided), is_dry)
+    return Decisions(as_of, (*carried, *decided), is_dry)
 
 
 def read_events(connection: Connection, repository: Repository) -> list[QuarantineEvent]:

@@ -25,7 +25,8 @@ def score_repository(
     key = {"org": repository.org, "repository_id": repository.repository_id}
     with warehouse.connect() as connection:
         rollup = connection.read(query("rollup_of_repository"), {**key, "as_of": as_of})
-    scoring = score(rollup, as_of=as_of, parameters=parameters)
+        inferred = connection.read(query("inferred_of_repository"), {**key, "as_of": as_of})
+    scoring = score(rollup, as_of=as_of, parameters=parameters, inferred=inferred)
     evidence = scoring.evidence.with_columns(pl.lit(as_of).cast(pl.Datetime("us", "UTC")).alias("as_of"))
     pointer = pl.DataFrame([{**key, "as_of": as_of}], schema_overrides={"as_of": pl.Datetime("us", "UTC")})
     where = "where org = $org and repository_id = $repository_id"

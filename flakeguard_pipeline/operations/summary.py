@@ -47,6 +47,7 @@ class Summary:
     partial: int
     reports: int
     executions: int
+    inferred_passes: int
     newest_known_at: datetime | None
     rejected: tuple[tuple[str, str, int], ...]
     by_status: dict[str, int]

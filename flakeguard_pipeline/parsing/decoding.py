@@ -133,7 +133,7 @@ def open_source(stream: BinaryIO) -> Source:
     text_start = stream.tell() - len(head) + found.start()
     if not encoding:
         stream.seek(text_start)
-        encoding = _declared_encoding(stream.read(DECLARATION_BYTES))
+        encoding = declared_encoding(stream.read(DECLARATION_BYTES))
     return Source(stream, text_start, encoding, skipped_lines)
 
 
@@ -144,7 +144,11 @@ def _mark(data: bytes) -> tuple[bytes, str]:
     return b"", ""
 
 
-def _declared_encoding(head: bytes) -> str:
+def declared_encoding(head: bytes) -> str:
+    """Return the encoding that a document beginning with `head` declares, by Python's name; UTF-8 where none.
+
+    Raises UnsupportedEncodingError for an encoding that cannot be read.
+    """
     declared = _DECLARED.match(head)
     if declared is None:
         return "utf-8"

@@ -22,9 +22,10 @@ from flakeguard_pipeline.parsing.elements import (
     joined_outputs,
     new_output,
 )
+from flakeguard_pipeline.parsing.pytest_cases import RepeatedCases
 from flakeguard_pipeline.parsing.text import HeadTail, bounded, first_line, identity_text
 from flakeguard_pipeline.parsing.values import duration_us, line_number, timestamp
-from flakeguard_pipeline.parsing.writers import writer_of
+from flakeguard_pipeline.parsing.writers import PYTEST, writer_of
 
 ROOTS = frozenset({"testsuites", "testsuite", "testrun"})
 """Root elements of a JUnit report."""
@@ -35,6 +36,7 @@ OUTCOME_OF_STATUS = {
     "skipped": Outcome.SKIPPED,
     "ignored": Outcome.SKIPPED,
     "pending": Outcome.SKIPPED,
+    "suspended": Outcome.SKIPPED,
     "failed": Outcome.FAILED,
     "failure": Outcome.FAILED,
     "fail": Outcome.FAILED,
@@ -51,6 +53,15 @@ OUTPUTS = frozenset({"system-out", "system-err"})
 MAX_WAITING_FOR_OUTPUT = 1_000
 """Failures of one suite that get the suite's own output: those beyond it are of a mass failure, which tells the
 same a thousand times."""
+
+INVOCATIONS = frozenset({"invocations", "test.invocations", "dd_tags[test.invocations]"})
+"""Properties of a test case that say how often it was executed: all but the last time it failed."""
+
+MAX_INVOCATIONS = 100
+"""Executions that are believed of one test case: nobody retries more often, and the number is the report's."""
+
+FLAKY_VERDICT = "flaky failure"
+"""Type of the failure by which nextest condemns a test that passed in the end."""
 
 _ATTEMPTS = FLAKES | RERUNS
 _STACK = "stackTrace"
@@ -79,7 +90,7 @@ class _Case:
     reruns: list[Failure] = field(default_factory=list)
     outputs: list[HeadTail] = field(default_factory=list)
     skip: Failure | None = None
-    errored: bool = False
+    invocations: int = 1
 
 
 class JUnitReader:
@@ -87,6 +98,7 @@ class JUnitReader:
 
     def __init__(self, report: Report, tag: str, attributes: dict[str, str]) -> None:
         self._report = report
+        self._repeats = RepeatedCases(report.add)
         self._root_attributes = attributes
         self.dialect = writer_of(tag, attributes, {})
         self._suites: list[_Suite] = [_Suite("", "", None)]
@@ -145,6 +157,7 @@ class JUnitReader:
         """See `DialectReader.finish`: suites that are open are closed, a case that is open was not read whole."""
         while self._suites:
             self._close_suite()
+        self._repeats.finish()
 
     # opening
 
@@ -183,10 +196,10 @@ class JUnitReader:
         )
 
     def _start_in_case(self, case: _Case, tag: str, attributes: dict[str, str]) -> None:
-        if tag in FAILURES:
-            outcome = FAILURES[tag]
-            case.errored = case.errored or outcome is Outcome.ERRORED
-            self._open_failure(case.failures, outcome, attributes)
+        if self._report.depth > case.depth + 1:
+            self._start_in_properties(case, tag, attributes)
+        elif tag in FAILURES:
+            self._open_failure(case.failures, FAILURES[tag], attributes)
         elif tag in _ATTEMPTS:
             attempt = self._opened(_ATTEMPTS[tag], attributes)
             attempt.duration_us = duration_us(attributes.get("time"))
@@ -196,13 +209,22 @@ class JUnitReader:
             case.skip = self._opened(Outcome.SKIPPED, attributes)
         elif tag in OUTPUTS:
             self._report.capture(new_output(case.outputs))
-        else:
+        elif tag != "properties":
             self._unknown_depth = self._report.depth
+
+    def _start_in_properties(self, case: _Case, tag: str, attributes: dict[str, str]) -> None:
+        if tag == "property" and attributes.get("name") in INVOCATIONS:
+            count = attributes.get("value") or ""
+            case.invocations = min(int(count), MAX_INVOCATIONS) if count.isascii() and count.isdigit() else 1
+        self._unknown_depth = self._report.depth
 
     def _open_failure(self, kept: list[Failure], outcome: Outcome, attributes: dict[str, str]) -> None:
         failure = self._opened(outcome, attributes)
         if len(kept) < MAX_FAILURES_PER_CASE:
             kept.append(failure)
+        elif outcome is Outcome.ERRORED:
+            # it only counts for the outcome
+            kept[-1].outcome = outcome
 
     def _opened(self, outcome: Outcome, attributes: dict[str, str]) -> Failure:
         failure = Failure(
@@ -219,8 +241,11 @@ class JUnitReader:
     def _close_case(self, case: _Case) -> None:
         self._case = None
         last = case.execution
+        if case.flakes:
+            case.failures = [failure for failure in case.failures if failure.type != FLAKY_VERDICT]
         if case.failures:
-            last.outcome = Outcome.ERRORED if case.errored else Outcome.FAILED
+            errored = any(failure.outcome is Outcome.ERRORED for failure in case.failures)
+            last.outcome = Outcome.ERRORED if errored else Outcome.FAILED
             describe(last, case.failures)
         elif case.skip is not None and not last.has_failed:
             last.outcome = Outcome.SKIPPED
@@ -231,6 +256,7 @@ class JUnitReader:
         before, after = (case.flakes, case.reruns) if last.has_failed else (case.flakes + case.reruns, [])
         earlier: Execution | None = None
         for execution in (
+            *(_attempt(last, Failure(Outcome.FAILED)) for _ in range(1, case.invocations)),
             *(_attempt(last, attempt) for attempt in before),
             last,
             *(_attempt(last, attempt) for attempt in after),
@@ -252,7 +278,7 @@ class JUnitReader:
             )
             describe(execution, suite.failures)
             suite.waiting.append(execution)
-            self._report.add(execution)
+            self._hand_on(execution, None)
         if suite.outputs and suite.waiting:
             output = joined_outputs(suite.outputs)
             for execution in suite.waiting:
@@ -262,7 +288,13 @@ class JUnitReader:
         waiting = self._suites[-1].waiting
         if execution.has_failed and not execution.output and len(waiting) < MAX_WAITING_FOR_OUTPUT:
             waiting.append(execution)
-        self._report.add(execution, retry_of)
+        self._hand_on(execution, retry_of)
+
+    def _hand_on(self, execution: Execution, retry_of: Execution | None) -> None:
+        if self.dialect == PYTEST and retry_of is None:
+            self._repeats.add(execution)
+        else:
+            self._report.add(execution, retry_of)
 
 
 def _attempt(case: Execution, failure: Failure) -> Execution:

@@ -82,6 +82,10 @@ class _Case:
     texts: _Texts = field(default_factory=_Texts)
 
 
+ROOTS = ("test-run", "test-results")
+"""Root elements of NUnit's documents."""
+
+
 class NUnitReader:
     """Reads a document of NUnit's."""
 
@@ -216,6 +220,5 @@ def _names(attributes: dict[str, str]) -> tuple[str, str]:
     if full_name or classname:
         return classname, name or full_name
     # version 2 has the full name only; its arguments may hold dots
-    head, bracket, _ = name.partition("(")
-    before = head.rpartition(".")[0]
-    return (before, name[len(before) + 1 :]) if before else ("", name if bracket or name else "")
+    before = name.partition("(")[0].rpartition(".")[0]
+    return before, name[len(before) + 1 :] if before else name

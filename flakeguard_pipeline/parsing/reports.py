@@ -5,10 +5,18 @@ Nothing here raises on any bytes, and the same bytes always give the same result
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import BinaryIO
 
+import polars as pl
+
 from flakeguard_pipeline.domain.model import ParsedReport, ReasonCode, ReportCase, ReportIssue
+from flakeguard_pipeline.parsing.bulk.read import BulkReading, read_bulk
+from flakeguard_pipeline.parsing.bulk.simple import MAX_BULK_BYTES, SimpleReport, simple_report
+from flakeguard_pipeline.parsing.cases import CASE_SCHEMA, case_frame, no_cases
 from flakeguard_pipeline.parsing.decoding import (
     DECLARATION_BYTES,
     UnsupportedEncodingError,
@@ -25,6 +33,18 @@ MAX_REPORT_BYTES = 4 * 1024**3
 
 ROOT_SEARCH_BYTES = 1024**2
 """Bytes in which a damaged document is searched for a sign that it was to be a test report."""
+
+UNRECOGNISED = "junit"
+"""The dialect of a report that broke off before it said what it is."""
+
+ROWS_A_FRAME = 50_000
+"""Executions in one frame that is handed on: it bounds what a reader of a large report holds."""
+
+CHARACTERS_A_FRAME = 32 * 1024**2
+"""Characters of failures and output in one such frame, as far as they are of a report that is read as a stream."""
+
+_WORTH_BULK_BYTES = 32 * 1024
+"""Reports that have fewer bytes in all are read sooner one by one."""
 
 _LOOKS_LIKE_REPORT = re.compile(
     rb"<(?:\w{1,32}:)?(?:" + "|".join(sorted(map(re.escape, READERS))).encode() + rb")(?:[\s/>]|\Z)"
@@ -84,10 +104,6 @@ class ReportReading:
         return _LOOKS_LIKE_REPORT.search(head.replace(b"\x00", b"")) is not None
 
 
-UNRECOGNISED = "junit"
-"""The dialect of a report that broke off before it said what it is."""
-
-
 def parse_report(data: bytes) -> ParsedReport:
     """Return the executions of the test report `data`, in document order, and what was wrong with it.
 
@@ -118,6 +134,95 @@ def _case(one: Execution) -> ReportCase:
         failure_text=one.failure_text,
         output=one.output,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSource:
+    """Where the bytes of a report come from: `data` where they are in memory, else what opens them, to read and seek."""
+
+    size: int
+    data: bytes | None
+    open: Callable[[], AbstractContextManager[BinaryIO]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOutcome:
+    """What came of a report: see `ParsedReport`; `count` is the number of executions."""
+
+    is_report: bool
+    dialect: str
+    issues: tuple[ReportIssue, ...]
+    count: int
+
+
+class ReportsReading:
+    """Several reports while they are read. Iterate over `frames()` to the end; then `outcomes` are known."""
+
+    def __init__(self, sources: Sequence[ReportSource], pool: Executor | None = None) -> None:
+        """Prepare to read `sources`. A `pool` of threads lets native work run at once; it changes no result."""
+        self._sources = sources
+        self._pool = pool
+        self._outcomes: dict[int, ReportOutcome] = {}
+
+    @property
+    def outcomes(self) -> list[ReportOutcome]:
+        """What came of each report, in the order of the sources."""
+        return [self._outcomes[number] for number in range(len(self._sources))]
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """Yield the executions (CASE_SCHEMA) in frames of bounded size; `report` is the position of the source.
+
+        Simple reports are read in bulk, all others one by one: the result is the same.
+        """
+        simple: list[tuple[int, SimpleReport]] = []
+        size = 0
+        for number, source in enumerate(self._sources):
+            found = None if source.data is None else simple_report(source.data)
+            if found is None:
+                yield from self._one(number, source)
+                continue
+            if size + source.size > MAX_BULK_BYTES:
+                yield from self._bulk(simple)
+                simple, size = [], 0
+            simple.append((number, found))
+            size += source.size
+        yield from self._bulk(simple)
+
+    def _bulk(self, simple: list[tuple[int, SimpleReport]]) -> Iterator[pl.DataFrame]:
+        if not simple:
+            return
+        if sum(len(report.data) for _, report in simple) < _WORTH_BULK_BYTES:
+            read = BulkReading(no_cases(), [None] * len(simple))
+        else:
+            read = read_bulk([report for _, report in simple], self._pool)
+        numbers = pl.Series([number for number, _ in simple], dtype=CASE_SCHEMA["report"])
+        counts = dict(read.cases.group_by("report").len().iter_rows())
+        for place, dialect in enumerate(read.dialects):
+            if dialect is not None:
+                self._outcomes[simple[place][0]] = ReportOutcome(True, dialect, (), counts[place])
+        cases = read.cases.with_columns(numbers.gather(read.cases["report"]).alias("report"))
+        yield from cases.iter_slices(ROWS_A_FRAME)
+        for number, _ in simple:
+            if number not in self._outcomes:
+                yield from self._one(number, self._sources[number])
+
+    def _one(self, number: int, source: ReportSource) -> Iterator[pl.DataFrame]:
+        stream = source.open() if source.data is None else nullcontext(io.BytesIO(source.data))
+        with stream as opened:
+            reading = ReportReading(opened, source.size)
+            waiting: list[Execution] = []
+            characters = 0
+            for executions in reading.executions():
+                waiting += executions
+                characters += sum(len(one.failure_text) + len(one.output) for one in executions)
+                if len(waiting) >= ROWS_A_FRAME or characters >= CHARACTERS_A_FRAME:
+                    yield case_frame(waiting, number)
+                    waiting, characters = [], 0
+            if waiting:
+                yield case_frame(waiting, number)
+        self._outcomes[number] = ReportOutcome(
+            reading.is_report, reading.dialect, tuple(reading.issues), reading.count
+        )
 
 
 def _peek(stream: BinaryIO, size: int) -> bytes:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from flakeguard_pipeline.domain.model import Outcome, ReasonCode
-from flakeguard_pipeline.parsing.elements import Execution, Failure, Report, joined_outputs, new_output
-from flakeguard_pipeline.parsing.text import HeadTail, bounded, first_line, identity_text
-from flakeguard_pipeline.parsing.values import clock_duration_us, timestamp
+from flakeguard_pipeline.parsing.elements import Execution, Report, joined_outputs, new_output
+from flakeguard_pipeline.parsing.text import HeadTail, bounded, failure_text_buffer, first_line, identity_text
+from flakeguard_pipeline.parsing.values import duration_us, timestamp
 
 MAX_HELD = 500_000
 """Results that wait for their definitions: some 0.5 GB of the smallest ones, in a file of the same size."""
@@ -50,8 +50,8 @@ class _Result:
     depth: int
     test_id: str
     execution: Execution
-    failure: Failure
-    message: HeadTail
+    message: HeadTail = field(default_factory=failure_text_buffer)
+    stack: HeadTail = field(default_factory=failure_text_buffer)
     outputs: list[HeadTail] = field(default_factory=list)
     has_message: bool = False
     inner: int = 0
@@ -65,6 +65,10 @@ class _Definition:
     test_id: str
     storage: str
     class_name: str = ""
+
+
+ROOTS = ("TestRun",)
+"""Root elements of TRX documents."""
 
 
 class TrxReader:
@@ -123,13 +127,10 @@ class TrxReader:
             name=identity_text(get("testName") or ""),
             # the writer leaves the enumeration's default out, and its default is Error
             outcome=Outcome.ERRORED if not outcome else _OUTCOMES.get(outcome.lower(), Outcome.PASSED),
-            duration_us=clock_duration_us(get("duration")),
+            duration_us=duration_us(get("duration")),
             started_at=timestamp(get("startTime")),
         )
-        failure = Failure(execution.outcome)
-        self._open.append(
-            _Result(self._report.depth, (get("testId") or "").lower(), execution, failure, message=Failure(execution.outcome).text)
-        )
+        self._open.append(_Result(self._report.depth, (get("testId") or "").lower(), execution))
 
     def _start_in_result(self, result: _Result, tag: str) -> None:
         if tag == "Message" and not result.has_message:
@@ -137,7 +138,7 @@ class TrxReader:
             result.has_message = True
             self._report.capture(result.message)
         elif tag == "StackTrace":
-            self._report.capture(result.failure.text)
+            self._report.capture(result.stack)
         elif tag in {"StdOut", "StdErr"}:
             self._report.capture(new_output(result.outputs))
 
@@ -155,7 +156,7 @@ class TrxReader:
         if failed:
             execution.failure_message = bounded(message).strip()
             execution.failure_type = exception_type(execution.failure_message)
-            stack = result.failure.text.text()
+            stack = result.stack.text()
             if len(message) + len(stack) <= self._room:
                 execution.failure_text = f"{message}\n{stack}".strip()
                 execution.output = joined_outputs(result.outputs)
@@ -171,7 +172,9 @@ class TrxReader:
     def _release(self) -> None:
         while self._held:
             test_id, execution = self._held.popleft()
-            execution.suite, execution.classname = self._definitions.get(test_id, ("", ""))
+            defined = self._definitions.get(test_id)
+            # a document that broke off before its definitions still tells the class in xUnit's names
+            execution.suite, execution.classname = defined or ("", _class_in(execution.name))
             execution.name = without_class(execution.name, execution.classname)
             self._report.add(execution)
 
@@ -191,6 +194,12 @@ def without_class(name: str, classname: str) -> str:
     """Return a test's name without its class before it: xUnit's adapter writes both into the display name."""
     prefix = f"{classname}."
     return name[len(prefix) :] if classname and name.startswith(prefix) and len(name) > len(prefix) else name
+
+
+def _class_in(name: str) -> str:
+    """Return the class that a qualified name (`Ns.Class.Method(x: 1.5)`) tells, '' where it is not qualified."""
+    head = name.partition("(")[0]
+    return head.rpartition(".")[0] if all(part.isidentifier() for part in head.split(".")) else ""
 
 
 def exception_type(message: str) -> str:

@@ -7,30 +7,47 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 MAX_DURATION_S = Decimal(366 * 24 * 3600)
 """Longer than a year is no duration of a test in seconds: such reports count in another unit."""
 
-_MAX_DIGITS = 64
+MAX_VALUE_CHARACTERS = 64
+"""Characters of a number or a time: longer text is neither."""
+
 _THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 _LINE = re.compile(r"[0-9]{1,9}")
 _MICRO = Decimal(1_000_000)
+_ISO_DURATION = re.compile(r"P(?:([0-9.,]+)D)?(?:T(?:([0-9.,]+)H)?(?:([0-9.,]+)M)?(?:([0-9.,]+)S)?)?", re.IGNORECASE)
+_CLOCK_DURATION = re.compile(r"(?:([0-9]+)[.])?([0-9]+):([0-9]{2}):([0-9]{2}(?:[.,][0-9]+)?)")
+_SECONDS_OF = (Decimal(24 * 3600), Decimal(3600), Decimal(60), Decimal(1))
 
 
 def duration_us(value: str | None) -> int | None:
-    """Return the microseconds that a `time` attribute (decimal seconds) means, None where it means none.
+    """Return the microseconds that a duration means, None where it means none.
 
-    Commas group thousands (`1,234.5`) unless they can only be decimal commas (`0,25`). Not-a-number,
-    infinite, negative and implausibly long durations are None. Halves round to even.
+    Decimal seconds, ISO 8601 (`PT1.2S`) and days, hours, minutes and seconds (`1.02:03:04.5`) are read. Commas
+    group thousands (`1,234.5`) unless they can only be decimal commas (`0,25`). Not-a-number, infinite, negative
+    and implausibly long durations are None. Halves round to even.
     """
-    if value is None or len(value) > _MAX_DIGITS:
+    if value is None or len(value) > MAX_VALUE_CHARACTERS:
         return None
     text = value.strip()
-    if "," in text:
-        text = _without_commas(text)
+    parts = _ISO_DURATION.fullmatch(text) or _CLOCK_DURATION.fullmatch(text)
     try:
-        seconds = Decimal(text)
+        if parts is None:
+            seconds = _decimal(text)
+        elif any(parts.groups()):
+            seconds = sum(
+                (_decimal(part) * unit for part, unit in zip(parts.groups(), _SECONDS_OF, strict=True) if part),
+                Decimal(),
+            )
+        else:
+            return None
     except (InvalidOperation, ValueError):
         return None
     if not seconds.is_finite() or not 0 <= seconds <= MAX_DURATION_S:
         return None
     return int((seconds * _MICRO).to_integral_value(ROUND_HALF_EVEN))
+
+
+def _decimal(text: str) -> Decimal:
+    return Decimal(_without_commas(text) if "," in text else text)
 
 
 def _without_commas(text: str) -> str:
@@ -46,7 +63,7 @@ def _without_commas(text: str) -> str:
 
 def timestamp(value: str | None) -> datetime | None:
     """Return the UTC time of an ISO 8601 `timestamp`; one without a zone is UTC; None where unreadable."""
-    if not value or len(value) > _MAX_DIGITS:
+    if not value or len(value) > MAX_VALUE_CHARACTERS:
         return None
     try:
         moment = datetime.fromisoformat(value.strip())

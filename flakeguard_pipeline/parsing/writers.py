@@ -1,20 +1,38 @@
-"""Which writer a JUnit report is from, as far as its first elements tell. It is shown; nothing rests on it."""
+"""Which writer a JUnit report is from, as far as its first elements tell.
+
+It is shown, and only pytest's is read differently for it (pytest_cases.py); it is known by its name alone.
+"""
 
 from collections.abc import Mapping
 
 UNKNOWN_WRITER = "junit"
 """The dialect of a JUnit report whose writer leaves no mark."""
 
-ROOT_MARKS = ("name", "id", "noNamespaceSchemaLocation", "schemaLocation")
+ROOT_MARKS = ("name", "id", "noNamespaceSchemaLocation", "tests")
 """Attributes of the root, without their namespaces, that tell a writer."""
 
-SUITE_MARKS = ("name", "file", "id", "package", "hostname")
-"""Attributes of the first suite that tell a writer."""
+SUITE_MARKS = (
+    "name",
+    "file",
+    "id",
+    "package",
+    "hostname",
+    "assertions",
+    "disabled",
+    "errors",
+    "skipped",
+    "time",
+    "timestamp",
+)
+"""Attributes of the first suite (of the root where that is a suite) that tell a writer, by value or presence."""
+
+PYTEST = "pytest"
+"""The dialect in which a repeated test case has a meaning of its own."""
 
 _BY_ROOT_NAME = {
     "jest tests": "jest",
     "vitest tests": "vitest",
-    "pytest tests": "pytest",
+    "pytest tests": PYTEST,
     "nextest-run": "nextest",
     "AllTests": "googletest",
 }
@@ -28,18 +46,61 @@ def writer_of(root: str, attributes: Mapping[str, str], suite: Mapping[str, str]
         attributes: attributes of the root; those of ROOT_MARKS count.
         suite: attributes of the first suite, those of SUITE_MARKS count; empty where none is known yet.
     """
-    for name, value in attributes.items():
-        if name.endswith("chemaLocation") and "surefire" in value:
-            return "surefire"
+    if any(name.endswith("noNamespaceSchemaLocation") and "surefire" in value for name, value in attributes.items()):
+        return "surefire"
+    if root == "testsuite":
+        return _of_suite(attributes)
     name = attributes.get("name")
-    suite_name = suite.get("name", "")
-    if root == "testsuites" and name in _BY_ROOT_NAME:
+    if name in _BY_ROOT_NAME:
         return _BY_ROOT_NAME[name]
-    if suite_name == "pytest":
-        return "pytest"
     if name == "Mocha Tests":
         file = suite.get("file", "")
         return "cypress" if "cypress" in file or ".cy." in file else "mocha"
-    if root == "testsuites" and name == "" and attributes.get("id") == "":
+    if name == "" and attributes.get("id") == "":
         return "playwright"
-    return UNKNOWN_WRITER
+    return _of_suites(attributes, suite)
+
+
+def _of_suite(suite: Mapping[str, str]) -> str:
+    name = suite.get("name", "")
+    if name == "pytest":
+        return PYTEST
+    if name == "Mocha Tests":
+        return "mocha"
+    if "disabled" in suite and "hostname" in suite:
+        return "ctest"
+    if "package" in suite and suite.get("id") == "0" and "skipped" not in suite:
+        return "karma"
+    if "package" in suite or "id" in suite or "skipped" not in suite:
+        return UNKNOWN_WRITER
+    timestamp = suite.get("timestamp", "")
+    if "hostname" in suite:
+        if name.startswith("rspec"):
+            return "rspec"
+        # an instant in milliseconds; RSpec's, pytest's and Ant's have none or another zone
+        return "gradle" if timestamp.endswith("Z") else UNKNOWN_WRITER
+    return "robot" if "." in timestamp and not timestamp.endswith("Z") else UNKNOWN_WRITER
+
+
+def _of_suites(root: Mapping[str, str], suite: Mapping[str, str]) -> str:
+    name = suite.get("name", "")
+    if name == "pytest":
+        return PYTEST
+    if suite.get("hostname") == "tbd":
+        return "catch2"
+    if name.lower().endswith((".dll", ".exe")) and suite.get("package") == name:
+        return "junit-logger"
+    if "package" in suite or "disabled" in suite or not suite:
+        return UNKNOWN_WRITER
+    if "id" in suite:
+        return "go-junit-report" if "name" not in root and "tests" in root else UNKNOWN_WRITER
+    if "tests" in root:
+        bare = not suite.keys() & {"errors", "hostname", "file"}
+        return "gotestsum" if bare and "timestamp" in suite else UNKNOWN_WRITER
+    if "name" in root or "hostname" in suite:
+        return UNKNOWN_WRITER
+    if "assertions" in suite and "timestamp" not in suite:
+        return "phpunit"
+    if "time" in suite or "errors" not in suite:
+        return UNKNOWN_WRITER
+    return "dart" if "skipped" in suite else "bazel" if "timestamp" not in suite else UNKNOWN_WRITER

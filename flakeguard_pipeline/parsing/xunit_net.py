@@ -13,7 +13,6 @@ from flakeguard_pipeline.parsing.elements import (
     MAX_FAILURES_PER_CASE,
     SUITE_FAILURE_NAME,
     Execution,
-    Failure,
     Report,
     joined_outputs,
     new_output,
@@ -55,6 +54,15 @@ class _Test:
     failure: _Texts = field(default_factory=_Texts)
     reason: HeadTail = field(default_factory=failure_text_buffer)
     outputs: list[HeadTail] = field(default_factory=list)
+
+
+ROOTS = ("assemblies", "assembly")
+"""Root elements of xUnit.net's documents; `assembly` is that of others, too: see `claims`."""
+
+
+def claims(tag: str, attributes: dict[str, str]) -> bool:
+    """Tell whether a root with one of ROOTS is xUnit.net's: manifests and build files have an `assembly`, too."""
+    return tag == "assemblies" or "test-framework" in attributes or "run-date" in attributes
 
 
 class XunitNetReader:

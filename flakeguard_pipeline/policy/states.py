@@ -13,7 +13,9 @@ class QuarantineState(StrEnum):
 
 
 TRANSITIONS: dict[tuple[QuarantineState, QuarantineState], str] = {
-    (QuarantineState.NONE, QuarantineState.QUARANTINED): "It is flaky, and the policy's floors are met.",
+    (QuarantineState.NONE, QuarantineState.QUARANTINED): (
+        "It is flaky, and the policy's floors are met; or it is carried over from the name that the test had before."
+    ),
     (QuarantineState.RELEASED, QuarantineState.QUARANTINED): (
         "It is flaky (again), and the floors are met: a release was right at its time and binds nobody."
     ),
@@ -25,7 +27,8 @@ TRANSITIONS: dict[tuple[QuarantineState, QuarantineState], str] = {
         "Renewed: its time is up, but it still qualifies and has flaked since the last decision."
     ),
     (QuarantineState.QUARANTINED, QuarantineState.RELEASED): (
-        "It is fixed; or it is broken now, which a quarantine must not hide; or the policy was switched off."
+        "It is fixed; or it is broken now, which a quarantine must not hide; or the policy was switched off; or its "
+        "history goes on under another name, and the quarantine with it."
     ),
     (QuarantineState.QUARANTINED, QuarantineState.EXPIRED): (
         "Its time is up and nothing new speaks for it, or it is no longer seen."

@@ -34,6 +34,20 @@ ROLLUP_SCHEMA: dict[str, pl.DataType] = {
 when it began.
 """
 
+INFERRED_SCHEMA: dict[str, pl.DataType] = {
+    "test_key": pl.String(),
+    "variant": pl.String(),
+    "run_id": pl.String(),
+    "run_attempt": pl.Int32(),
+    "run_started_at": UTC_TIME,
+    "known_at": UTC_TIME,
+    "inferred_passes": pl.Int64(),
+}
+"""The inferred passes of one repository: one row per (test_key, variant, run_id, run_attempt), as in the roll-up.
+
+No report tells of them: a job that succeeded without one implies them.
+"""
+
 HEALTH_SCHEMA: dict[str, pl.DataType] = {
     "org": pl.String(),
     "repository_id": pl.String(),
@@ -66,8 +80,9 @@ HEALTH_SCHEMA: dict[str, pl.DataType] = {
 
 `executions`, `failures` and `infra_failures` count what was observed in the window (the outages' failures are
 among the failures too); `same_commit_flips` counts code versions on which the test both passed and failed;
-`clean_executions` counts the passes since its last failure, outages aside. The three times are of all known
-runs, not only the window's; `last_failed_at` is null where it never failed.
+`clean_executions` counts the passes since its last failure, outages aside. All of these are of observed executions;
+`inferred_passes` counts the inferred ones in the window. The three times are of all known runs with a report, not only
+the window's; `last_failed_at` is null where it never failed.
 """
 
 EVIDENCE_SCHEMA: dict[str, pl.DataType] = {

@@ -1,6 +1,12 @@
 """Scores every test variant of one repository at one moment.
 
-What it can say rests on executions of the same code. Known limits:
+What it can say rests on executions of the same code. Inferred passes (a job succeeded, and left no report) are
+passes in the flake rate's denominator, at full weight, because reports that are uploaded only on failure show a test on
+its bad days alone. They are nothing else, since nobody saw them: a job may succeed though a test failed, where the
+failure was excused or a retry passed. So they are in no other count, prove no flip, end and prove no breakage, are no
+part of the clean stretch that a fix takes, and give no status to a test that was not observed.
+
+Known limits:
 
 - A test whose code is never executed twice is never called flaky; its rate is a lower estimate.
 - Any failure but an outage's ends a clean stretch, also one that a pull request caused: a fix is called late
@@ -10,6 +16,7 @@ What it can say rests on executions of the same code. Known limits:
 - Something outside the code that changes once and for good (a certificate that expires) looks like a flake on
   the commit during which it changed.
 - A test that was deleted while it failed stays broken until its failures leave the window.
+- Where reports are uploaded only on failure, a breakage that was repaired looks broken until a report shows a pass.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -24,7 +31,7 @@ from flakeguard_pipeline.stats.code_versions import (
     default_branch_failures,
     default_branch_order,
 )
-from flakeguard_pipeline.stats.frames import EVIDENCE_SCHEMA, HEALTH_SCHEMA, Scoring
+from flakeguard_pipeline.stats.frames import EVIDENCE_SCHEMA, HEALTH_SCHEMA, INFERRED_SCHEMA, Scoring
 from flakeguard_pipeline.stats.outages import outage_attempts
 from flakeguard_pipeline.stats.parameters import ScoringParameters
 
@@ -32,11 +39,15 @@ DECIMALS = 9
 """Probabilities and rates are rounded to this: it hides the last bits, in which platforms differ."""
 
 
-def score(rollup: pl.DataFrame, *, as_of: datetime, parameters: ScoringParameters) -> Scoring:
+def score(
+    rollup: pl.DataFrame, *, as_of: datetime, parameters: ScoringParameters, inferred: pl.DataFrame | None = None
+) -> Scoring:
     """Score all test variants in `rollup` (`ROLLUP_SCHEMA`, one repository) as of `as_of`.
 
     Rows that were not yet known at `as_of` do not exist. Every known test variant has a row in the result,
     also when the window holds none of its executions. The order of the input's rows does not matter.
+    `inferred` (`INFERRED_SCHEMA`) are the same repository's inferred passes; those of a test variant that was never
+    observed are left out.
     """
     if as_of.tzinfo is None:
         raise ValueError("as_of has no time zone; give it in UTC")
@@ -44,14 +55,20 @@ def score(rollup: pl.DataFrame, *, as_of: datetime, parameters: ScoringParameter
     known = rollup.filter(pl.col("known_at") <= as_of)
     tests = _tests(known)
     rows = _numbered(known, tests)
-    window = rows.filter(pl.col("run_started_at") > as_of - timedelta(days=parameters.window_days))
+    opened_at = as_of - timedelta(days=parameters.window_days)
+    window = rows.filter(pl.col("run_started_at") > opened_at)
     trusted = _without_outages(window, rows, parameters)
     versions = by_code_version(trusted)
     broken = default_branch_failures(versions, default_branch_order(rows), parameters=parameters)
-    counted = _counts(tests, trusted, versions, broken)
+    observed = _counts(tests, trusted, versions, broken)
+    counted = _with_inferred(
+        observed,
+        (pl.DataFrame(schema=INFERRED_SCHEMA) if inferred is None else inferred).filter(
+            pl.col("known_at") <= as_of, pl.col("run_started_at") > opened_at
+        ),
+    )
     judged = counted.with_columns(_judgement(counted, parameters))
     health = judged.with_columns(
-        inferred_passes=pl.lit(0, dtype=pl.Int64),
         as_of=pl.lit(as_of),
         prior_version=pl.lit(parameters.prior_version),
     )
@@ -136,6 +153,20 @@ def _counts(tests: pl.DataFrame, trusted: pl.DataFrame, versions: pl.DataFrame, 
     )  # fmt: skip
 
 
+def _with_inferred(observed: pl.DataFrame, inferred: pl.DataFrame) -> pl.DataFrame:
+    """Add the inferred passes of the window to the observed counts, and how many of them follow the last failure."""
+    passes = pl.col("inferred_passes")
+    later = pl.col("last_failure").is_null() | (pl.col("run_started_at") > pl.col("last_failure"))
+    counts = (
+        inferred.join(observed.select("test", "test_key", "variant", "last_failure"), on=["test_key", "variant"])
+        .group_by("test")
+        .agg(passes.sum(), inferred_since=passes.filter(later).sum())
+    )
+    return observed.join(counts, on="test", how="left").with_columns(
+        pl.col("inferred_passes", "inferred_since").fill_null(0)
+    )
+
+
 def _judgement(counts: pl.DataFrame, parameters: ScoringParameters) -> list[pl.Series]:
     """Return the columns that are computed from the counts: probabilities, rates and the status."""
 
@@ -144,15 +175,19 @@ def _judgement(counts: pl.DataFrame, parameters: ScoringParameters) -> list[pl.S
 
     passes, flakes, clean = column("passes"), column("flakes"), column("clean_executions")
     trailing, flips = column("trailing_failures"), column("same_commit_flips")
+    inferred, inferred_since = column("inferred_passes"), column("inferred_since")
     tail = (1.0 - parameters.interval) / 2.0
     floor = parameters.flaky_rate_floor
 
     # every pass counts: code on which a test has passed is code that is good for it
-    alpha, beta = parameters.prior_alpha + flakes, parameters.prior_beta + passes
-    p_broken = posterior.broken_probability(alpha, beta, trailing, parameters.broken_prior)
+    alpha, beta_observed = parameters.prior_alpha + flakes, parameters.prior_beta + passes
+    beta = beta_observed + inferred
+    # a low rate makes failures in a row look like a breakage: only what was observed may prove one
+    p_broken = posterior.broken_probability(alpha, beta_observed, trailing, parameters.broken_prior)
 
-    # fixed: what was known up to the last failure said flaky, and too many passes followed for that
-    beta_then = parameters.prior_beta + passes - clean
+    # fixed: what was known up to the last failure said flaky, and too many observed passes followed for that;
+    # inferred ones before the last failure lower the old rate, which makes a fix take more
+    beta_then = beta - clean - inferred_since
     was_flaky = (flips >= 1) & (posterior.exceeds(alpha, beta_then, floor) >= parameters.flaky_from)
     needed = posterior.clean_executions_needed(
         posterior.quantile(alpha, beta_then, tail), parameters.fixed_confidence, parameters.fixed_min_clean
@@ -160,7 +195,7 @@ def _judgement(counts: pl.DataFrame, parameters: ScoringParameters) -> list[pl.S
     fixed = was_flaky & (clean >= needed) & (trailing == 0)
 
     alpha_now = np.where(fixed, parameters.prior_alpha, alpha)
-    beta_now = np.where(fixed, parameters.prior_beta + clean, beta)
+    beta_now = np.where(fixed, parameters.prior_beta + clean + inferred_since, beta)
     p_flaky = posterior.exceeds(alpha_now, beta_now, floor)
 
     broken = (p_broken >= parameters.broken_from) & (trailing >= parameters.broken_min_failures)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 from flakeguard_pipeline.domain.digests import stable_id
 
-PRIOR_NAME = "documented-1"
+PRIOR_NAME = "documented-2"
 """Changes when the formulas change; the digest beside it changes when a number does."""
 
 
@@ -70,6 +70,6 @@ class ScoringParameters:
 
     @property
     def prior_version(self) -> str:
-        """Stable name of these parameters, such as `documented-1-0a1b2c3d`."""
+        """Stable name of these parameters, such as `documented-2-0a1b2c3d`."""
         parts = [f"{field.name}={getattr(self, field.name)!r}" for field in fields(self)]
         return f"{PRIOR_NAME}-{stable_id(parts)[:8]}"

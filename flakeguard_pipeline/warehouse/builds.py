@@ -12,7 +12,13 @@ from flakeguard_pipeline.warehouse.load import name_of, schema_of
 
 ALL_ORGANISATIONS = "*"
 
-Part = Literal["rollups", "marts"]
+Part = Literal["rollups", "marts", "inferred_passes", "alias_proposals"]
+
+Repository = tuple[str, str]
+"""Org and repository id."""
+
+State = tuple[str, str]
+"""What something was made from: a digest of the rules, and the state of `core`."""
 
 
 def is_built(connection: Connection, part: Part, *, project_digest: str, core_version: str) -> bool:
@@ -34,6 +40,25 @@ def record_build(connection: Connection, part: Part, *, project_digest: str, cor
         "core_version": core_version,
     }
     _replace(connection, tables.dbt_build, row, {"part": part})
+
+
+def repository_builds(connection: Connection, part: Part) -> dict[Repository, State]:
+    """Return what a part was last made from, of those parts that are made repository by repository."""
+    frame = connection.read(
+        "select org, part, project_digest, core_version from flakiness.dbt_build where starts_with(part, $prefix)",
+        {"prefix": f"{part}:"},
+    )
+    return {(org, named.partition(":")[2]): (digest, version) for org, named, digest, version in frame.iter_rows()}
+
+
+def record_repository_build(connection: Connection, part: Part, repository: Repository, state: State | None) -> None:
+    """Remember what a part was made from for one repository (None: forget it), in the caller's transaction."""
+    org, repository_id = repository
+    key = {"org": org, "part": f"{part}:{repository_id}"}
+    connection.execute("delete from flakiness.dbt_build where org = $org and part = $part", key)
+    if state is not None:
+        row = {**key, "project_digest": state[0], "core_version": state[1]}
+        connection.insert(name_of(tables.dbt_build), pl.DataFrame([row], schema=schema_of(tables.dbt_build)))
 
 
 def is_checked(connection: Connection, suite_name: str, core_version: str) -> bool:

@@ -4,6 +4,7 @@ Belongs here: moving frames into tables. Does not belong here: what the rows mea
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -102,6 +103,10 @@ def unattributed(connection: Connection) -> pl.DataFrame:
 
 
 def core_version(connection: Connection) -> str:
-    """Return a digest of the state of `core`: equal digests mean equal rows, whatever order they were loaded in."""
+    """Return a digest of the state of `core`: equal digests mean equal rows, whatever order they were loaded in.
+
+    Decisions on aliases are part of it: they say which executions are of one test.
+    """
     frame = connection.read("select load_digest from core.run_attempt order by load_digest")
-    return stable_id(["core", *frame["load_digest"].to_list()])
+    decisions = connection.read(query("alias_decisions"))
+    return stable_id(["core", *frame["load_digest"].to_list(), *map(str, chain.from_iterable(decisions.iter_rows()))])

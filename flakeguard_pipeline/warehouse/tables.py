@@ -303,7 +303,10 @@ alias_decision = _table(
     _org(),
     _repository_id(),
     _text("old_test_key", "test whose history is carried over"),
-    _int("sequence", "position among the decisions on the test, from 0; the last one holds"),
+    _int(
+        "sequence",
+        "position among the decisions on the test, from 0; the last acceptance holds until its own pair is rejected",
+    ),
     _text("new_test_key", "test that the history is carried over to"),
     _text("decision", "`accepted` or `rejected`"),
     _text("actor", "who decided"),

@@ -7,5 +7,6 @@ select
     count(case when is_partial then 1 end) as partial,
     (select count(*) from core.report) as reports,
     (select count(*) from core.test_execution) as executions,
+    (select count(*) from core.inferred_pass) as inferred_passes,
     max(updated_at) as newest_known_at
 from core.run_attempt

@@ -21,12 +21,27 @@ class Shown:
 
 
 ASSETS = {
+    "core/alias_proposal": Shown("core", ("core/test_execution", "staging/stg_run_attempt")),
+    "core/inferred_pass": Shown("core", ("core/rejected_artifact", "core/run_attempt", "core/test_execution")),
     "core/rejected_artifact": Shown("core", ("raw/raw_artifact",), daily=True),
     "core/run_attempt": Shown("core", ("raw/raw_artifact",), daily=True),
     "core/test_execution": Shown("core", ("raw/raw_artifact",), daily=True),
     "delivery/quarantine_export": Shown("delivery", ("quarantine/quarantine_event",)),
-    "flakiness/health_snapshot": Shown("flakiness", ("intermediate/int_test_attempt",)),
-    "intermediate/int_shared_variant": Shown("flakiness", ("core/test_execution", "staging/stg_run_attempt")),
+    "flakiness/health_snapshot": Shown(
+        "flakiness", ("intermediate/int_inferred_pass", "intermediate/int_test_attempt")
+    ),
+    "intermediate/int_inferred_pass": Shown(
+        "flakiness",
+        (
+            "core/inferred_pass",
+            "intermediate/int_shared_variant",
+            "staging/stg_run_attempt",
+            "staging/stg_test_alias",
+        ),
+    ),
+    "intermediate/int_shared_variant": Shown(
+        "flakiness", ("core/test_execution", "staging/stg_run_attempt", "staging/stg_test_alias")
+    ),
     "intermediate/int_test_attempt": Shown("flakiness", ("staging/stg_test_execution",)),
     "marts/quarantine": Shown(
         "quarantine", ("core/run_attempt", "flakiness/health_snapshot", "quarantine/quarantine_event")
@@ -37,12 +52,21 @@ ASSETS = {
     "quarantine/quarantine_event": Shown("quarantine", ("flakiness/health_snapshot",)),
     "raw/raw_artifact": Shown("raw", (), daily=True),
     "staging/stg_run_attempt": Shown("core", ("core/run_attempt",)),
+    "staging/stg_test_alias": Shown("core", ("core/test_execution",)),
     "staging/stg_test_execution": Shown(
-        "core", ("core/test_execution", "intermediate/int_shared_variant", "staging/stg_run_attempt")
+        "core",
+        (
+            "core/test_execution",
+            "intermediate/int_shared_variant",
+            "staging/stg_run_attempt",
+            "staging/stg_test_alias",
+        ),
     ),
 }
 
 OWN_CHECKS = {
+    "core/alias_proposal:every_repository_was_compared": False,
+    "core/inferred_pass:every_repository_was_inferred": False,
     "core/run_attempt:every_attempt_was_read": False,
     "core/test_execution:executions_are_sound": True,
     "delivery/quarantine_export:every_repository_was_exported": False,

@@ -37,5 +37,6 @@ select
     ordinal,
     code_version,
     run_started_at,
-    known_at
+    known_at,
+    reported_test_key
 from test_execution

@@ -10,29 +10,46 @@ shared_variant as (
     select * from {{ ref('int_shared_variant') }}
 ),
 
+alias as (
+    select * from {{ ref('stg_test_alias') }}
+),
+
+continued as (
+    select
+        source.*,
+        coalesce(alias.new_test_key, source.test_key) as final_test_key
+    from source
+    left join alias
+        on
+            source.org = alias.org
+            and source.repository_id = alias.repository_id
+            and source.test_key = alias.old_test_key
+),
+
 joined as (
     select
-        source.org,
-        source.provider,
-        source.repository_id,
+        continued.org,
+        continued.provider,
+        continued.repository_id,
         run_attempt.repository,
         run_attempt.workflow,
-        source.run_id,
-        source.run_attempt,
-        source.job_id,
-        source.artifact as artifact_id,
-        source.report_id,
-        source.ordinal,
-        source.test_key,
-        source.suite,
-        source.classname,
-        source.name,
-        source.file,
-        source.outcome,
-        source.retry_index,
-        source.is_final,
-        source.started_at,
-        source.duration_us,
+        continued.run_id,
+        continued.run_attempt,
+        continued.job_id,
+        continued.artifact as artifact_id,
+        continued.report_id,
+        continued.ordinal,
+        continued.final_test_key as test_key,
+        continued.test_key as reported_test_key,
+        continued.suite,
+        continued.classname,
+        continued.name,
+        continued.file,
+        continued.outcome,
+        continued.retry_index,
+        continued.is_final,
+        continued.started_at,
+        continued.duration_us,
         run_attempt.event,
         run_attempt.pr_number,
         run_attempt.head_sha,
@@ -41,26 +58,26 @@ joined as (
         run_attempt.code_version,
         run_attempt.run_started_at,
         run_attempt.known_at,
-        source.variant as base_variant,
+        continued.variant as base_variant,
         shared_variant.shared_known_at,
-        source.failure_message,
-        source.failure_signature,
+        continued.failure_message,
+        continued.failure_signature,
         run_attempt.run_url,
-        {{ labelled_variant('source.variant', 'run_attempt.workflow', 'shared_variant.test_key is not null') }}
+        {{ labelled_variant('continued.variant', 'run_attempt.workflow', 'shared_variant.test_key is not null') }}
             as variant
-    from source
+    from continued
     inner join run_attempt
         on
-            source.org = run_attempt.org
-            and source.repository_id = run_attempt.repository_id
-            and source.run_id = run_attempt.run_id
-            and source.run_attempt = run_attempt.run_attempt
+            continued.org = run_attempt.org
+            and continued.repository_id = run_attempt.repository_id
+            and continued.run_id = run_attempt.run_id
+            and continued.run_attempt = run_attempt.run_attempt
     left join shared_variant
         on
-            source.org = shared_variant.org
-            and source.repository_id = shared_variant.repository_id
-            and source.test_key = shared_variant.test_key
-            and source.variant = shared_variant.variant
+            continued.org = shared_variant.org
+            and continued.repository_id = shared_variant.repository_id
+            and continued.final_test_key = shared_variant.test_key
+            and continued.variant = shared_variant.variant
 )
 
 select
@@ -76,6 +93,7 @@ select
     report_id,
     ordinal,
     test_key,
+    reported_test_key,
     test_key || '@' || variant as test_id,
     variant,
     base_variant,

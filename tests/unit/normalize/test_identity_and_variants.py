@@ -23,8 +23,8 @@ def job(job_id: str, name: str) -> Job:
         ("  adds \n two\tnumbers ", "adds two numbers"),
         ("test[<Foo object at 0x7f3c5a1b2d10>]", "test[<Foo object at <address>>]"),
         (f"upload {UUID.upper()}!", "upload <uuid>!"),
-        (f"{UUID}0xabcdef", "<uuid><address>"),
-        ("mask 0x1f and 12345678", "mask 0x1f and 12345678"),
+        (f"{UUID}0xabcdef012345", "<uuid><address>"),
+        ("mask 0xabcdef and 12345678", "mask 0xabcdef and 12345678"),
         ("", ""),
     ],
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from flakeguard_pipeline.stats.frames import ROLLUP_SCHEMA, Scoring
+from flakeguard_pipeline.stats.frames import INFERRED_SCHEMA, ROLLUP_SCHEMA, Scoring
 from flakeguard_pipeline.stats.health import score
 from flakeguard_pipeline.stats.parameters import ScoringParameters
 
@@ -18,6 +18,7 @@ class History:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
+        self.inferred: list[dict[str, Any]] = []
         self.runs = 0
 
     def run(
@@ -64,6 +65,23 @@ class History:
         for result in results:
             self.run(f"{prefix}{self.runs:05d}", result, default=default)
 
+    def infer(self, passes: int, test: str = "t", *, day: float | None = None, variant: str = "") -> None:
+        """Add one run attempt each for a number of inferred passes of one test."""
+        for _ in range(passes):
+            started = START + (timedelta(hours=self.runs) if day is None else timedelta(days=day))
+            self.runs += 1
+            self.inferred.append(
+                {
+                    "test_key": test,
+                    "variant": variant,
+                    "run_id": f"run-{self.runs:05d}",
+                    "run_attempt": 1,
+                    "run_started_at": started,
+                    "known_at": started + timedelta(minutes=30),
+                    "inferred_passes": 1,
+                }
+            )
+
     @property
     def frame(self) -> pl.DataFrame:
         """The roll-up."""
@@ -71,7 +89,8 @@ class History:
 
     def score(self, as_of: datetime = AS_OF, **parameters: Any) -> Scoring:
         """Score it."""
-        return score(self.frame, as_of=as_of, parameters=ScoringParameters(**parameters))
+        inferred = pl.DataFrame(self.inferred, schema=INFERRED_SCHEMA)
+        return score(self.frame, as_of=as_of, parameters=ScoringParameters(**parameters), inferred=inferred)
 
     def health(self, test: str = "t", variant: str = "", as_of: datetime = AS_OF) -> dict[str, Any]:
         """Return what is said of one test."""

@@ -32,7 +32,7 @@ def test_what_the_reasons_of_the_parameters_say_is_true(failures, passes, low, h
 
 
 def test_the_version_names_the_numbers():
-    assert re.fullmatch(r"documented-1-[0-9a-f]{8}", ScoringParameters().prior_version)
+    assert re.fullmatch(r"documented-2-[0-9a-f]{8}", ScoringParameters().prior_version)
     assert ScoringParameters().prior_version == ScoringParameters().prior_version
     assert ScoringParameters().prior_version != ScoringParameters(window_days=30).prior_version
 

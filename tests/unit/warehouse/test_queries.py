@@ -25,6 +25,9 @@ VALUES = {
     "as_of": datetime(2026, 3, 1, tzinfo=UTC),
     "default_branch": "main",
     "shown": 3,
+    "roster_days": 30,
+    "roster_reports": 2,
+    "sources_off": ["drop"],
 }
 
 
@@ -94,4 +97,4 @@ def test_every_query_is_asked_somewhere(name: str) -> None:
 
 def test_rows_that_people_or_exports_see_come_in_a_fixed_order() -> None:
     unordered = [name for name in NAMES if not name.startswith("refresh_") and "order by" not in body(name)]
-    assert unordered == ["summary_counts"]  # one row
+    assert unordered == ["inferred_pass_counts", "summary_counts"]  # one row each

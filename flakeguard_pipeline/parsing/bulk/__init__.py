@@ -1,0 +1,1 @@
+"""Reads many simple JUnit reports at once, natively; see read.py."""
