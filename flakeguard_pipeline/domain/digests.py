@@ -3,9 +3,13 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import BinaryIO
 
 ID_HEX_DIGITS = 32
 """128 bits: the chance of a collision among 10^9 ids is below 10^-20."""
+
+
+_CHUNK_BYTES = 1 << 20
 
 
 def stable_id(parts: Sequence[str | int]) -> str:
@@ -21,3 +25,11 @@ def stable_id(parts: Sequence[str | int]) -> str:
 def bytes_digest(data: bytes) -> str:
     """Return the full SHA-256 of `data` in hexadecimal: the name of an object in the landing zone."""
     return hashlib.sha256(data).hexdigest()
+
+
+def stream_digest(stream: BinaryIO) -> str:
+    """Return the full SHA-256 of what is left of `stream`."""
+    digest = hashlib.sha256()
+    while chunk := stream.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -76,6 +76,34 @@ REASONS: dict[ReasonCode, str] = {
 }
 
 
+class IssueCode(StrEnum):
+    """What makes a report that was read less useful than it could be. `ISSUES` has the text for a person."""
+
+    FUTURE_TIMESTAMP = "future_timestamp"
+    LONG_NAME = "long_name"
+    NO_DURATION = "no_duration"
+    NO_LOCATION = "no_location"
+    NO_NAME = "no_name"
+    REPEATED_NAME = "repeated_name"
+    STALE_TIMESTAMP = "stale_timestamp"
+    UNSTABLE_NAME = "unstable_name"
+
+
+ISSUES: dict[IssueCode, str] = {
+    IssueCode.FUTURE_TIMESTAMP: "has test cases that started after their run had ended; set the runner's clock",
+    IssueCode.LONG_NAME: "has names of more than 1,000 characters; give parameters short ids",
+    IssueCode.NO_DURATION: "has no durations, so nobody can tell what its flakes cost",
+    IssueCode.NO_LOCATION: "has test cases with neither class name nor file; their name and suite alone identify them",
+    IssueCode.NO_NAME: "has test cases without a name, which cannot be told apart",
+    IssueCode.REPEATED_NAME: "has several test cases of one name, whose results cannot be told apart; "
+    "give parameters ids",
+    IssueCode.STALE_TIMESTAMP: "has test cases that started a day or more before their run; "
+    "it may be left over from an earlier one",
+    IssueCode.UNSTABLE_NAME: "has names with parts that differ in each run, such as addresses; "
+    "they were replaced to recognise the test",
+}
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class AttemptKey:
     """Identity of one attempt of one CI run, before its repository is resolved.
@@ -189,3 +217,4 @@ class ReportContext:
     variant: str
     job_id: str
     run_started_at: datetime
+    known_at: datetime | None = None

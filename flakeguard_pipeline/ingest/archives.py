@@ -1,17 +1,20 @@
 """The files of an artifact: as they are, or out of a zip archive, which is never trusted.
 
-Nothing is ever unpacked to disk, so a path that climbs out of an archive reaches nothing; it is refused all the
-same, because an archive that holds one was not made by an honest upload.
+No member is ever unpacked to a path, so one that climbs out of an archive reaches nothing; it is refused all the same,
+because an archive that holds one was not made by an honest upload.
 """
 
-import io
 import lzma
+import shutil
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from flakeguard_pipeline.domain.model import ReasonCode
 from flakeguard_pipeline.parsing.decoding import sniff
@@ -39,11 +42,16 @@ MAX_ZIP_DEPTH = 3
 """Zips in zips: some uploaders pack twice; nobody packs four times."""
 
 
+MAX_IN_MEMORY_BYTES = 64 << 20
+"""A larger file is not held in memory: it is read as a stream, an archive in an archive through a temporary file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One file of an archive, or the reason that it was refused.
 
-    `data` is empty also where the first bytes already say that it is no report: it was not read then.
+    `data` is empty also where the first bytes already say that it is no report: it was not read then. A file too large
+    for memory has its first bytes in `data` and an `opener`, which is good only until the next member is asked for.
     """
 
     path: str
@@ -51,6 +59,7 @@ class Member:
     refusal: ReasonCode | None = None
     detail: str = ""
     size_bytes: int = 0
+    opener: Callable[[], AbstractContextManager[BinaryIO]] | None = None
 
 
 DAMAGED = (
@@ -88,21 +97,37 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, depth: int) -> Iter
     if refusal:
         yield Member(path, b"", refusal, detail, entry.file_size)
         return
-    is_zip = path.lower().endswith(ZIP)
+    is_zip = path.lower().endswith(ZIP) and depth < MAX_ZIP_DEPTH
+    opener: Callable[[], AbstractContextManager[BinaryIO]] | None = None
     try:
+        if is_zip:
+            yield from _nested(archive, entry, path, depth)
+            return
         with archive.open(entry) as stream:
             data = stream.read(SNIFFED_BYTES)
-            if is_zip or may_be_report(path, data):
-                data += stream.read()
+            if may_be_report(path, data):
+                if entry.file_size > MAX_IN_MEMORY_BYTES:
+                    opener = partial(_opened, archive, entry)
+                else:
+                    data += stream.read()
     except DAMAGED as error:
         yield Member(path, b"", ReasonCode.NOT_A_ZIP, f"entry is damaged: {error}", entry.file_size)
         return
-    if is_zip and depth < MAX_ZIP_DEPTH:
-        for member in members(io.BytesIO(data), path, depth + 1):
+    yield Member(path, data, None, "", entry.file_size, opener)
+
+
+def _opened(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> AbstractContextManager[BinaryIO]:
+    return cast("AbstractContextManager[BinaryIO]", archive.open(entry))
+
+
+def _nested(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: str, depth: int) -> Iterator[Member]:
+    with tempfile.SpooledTemporaryFile(max_size=MAX_IN_MEMORY_BYTES) as spooled:
+        with archive.open(entry) as stream:
+            shutil.copyfileobj(stream, spooled)
+        spooled.seek(0)
+        for member in members(cast("BinaryIO", spooled), path, depth + 1):
             inner = path if member.path == path and member.refusal else f"{path}/{member.path}"
-            yield Member(inner, member.data, member.refusal, member.detail, member.size_bytes)
-        return
-    yield Member(path, data, None, "", entry.file_size)
+            yield replace(member, path=inner)
 
 
 def may_be_report(path: str, head: bytes) -> bool:

@@ -7,25 +7,30 @@ with the next run.
 import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import duckdb
 import polars as pl
 
 from flakeguard_pipeline.domain.errors import WarehouseError
 from flakeguard_pipeline.ingest.attempts import Identity, WantedAttempt, wanted_attempts
-from flakeguard_pipeline.ingest.reading import AttemptRows, read_attempt, unattributed_rows
+from flakeguard_pipeline.ingest.reading import AttemptReader, AttemptRows, distinct, unattributed_rows
 from flakeguard_pipeline.landing.zone import UNATTRIBUTED, LandingZone
 from flakeguard_pipeline.progress import Progress, Silent
 from flakeguard_pipeline.settings import Settings
 from flakeguard_pipeline.warehouse import load, tables
-from flakeguard_pipeline.warehouse.connection import Warehouse
+from flakeguard_pipeline.warehouse.connection import Connection, Warehouse
 
-EXECUTIONS_A_BATCH = 100_000
-"""Executions in one transaction: large enough to be quick, small enough to bound memory (some 200 MB)."""
+EXECUTIONS_IN_MEMORY = 200_000
+"""Executions that are held before they are written: large enough to be quick, small enough to bound memory."""
 
 ATTEMPTS_A_BATCH = 250
 """Run attempts in one transaction, so that histories without reports show progress, too."""
+
+BYTES_A_BATCH = 64 << 20
+"""Bytes, packed as they may be, after which a transaction takes no further attempt."""
 
 
 @dataclass
@@ -99,18 +104,34 @@ def load_attempts(
     """Read run attempts from the landing zone and replace them in `core`, batch by batch."""
     teller = progress or Silent()
     counts = LoadCounts()
-    batch: list[AttemptRows] = []
-    waiting = 0
-    for wanted in attempts:
-        with _isolated(counts, wanted):
-            rows = read_attempt(zone, wanted, variant_rules=settings.variant_rules, job_rules=settings.job_rules)
-            batch.append(rows)
-            waiting += rows.execution_count
-        if waiting >= EXECUTIONS_A_BATCH or len(batch) >= ATTEMPTS_A_BATCH:
-            _write_batch(settings, warehouse, batch, counts, teller)
-            batch, waiting = [], 0
-    _write_batch(settings, warehouse, batch, counts, teller)
+    with ThreadPoolExecutor(1) as pool:
+        for batch in _batches(attempts):
+            try:
+                loaded = _load(settings, zone, warehouse, batch, pool)
+            except (WarehouseError, duckdb.IOException):
+                raise  # the warehouse itself: no attempt would fare better
+            except Exception:  # noqa: BLE001 - tried again below, one by one, to find the one that is at fault
+                loaded = []
+                for wanted in batch:
+                    with _isolated(counts, wanted):
+                        loaded += _load(settings, zone, warehouse, [wanted], pool)
+            for rows in loaded:
+                counts.add(rows)
+                teller.advance()
     return counts
+
+
+def _batches(attempts: Iterable[WantedAttempt]) -> Iterator[list[WantedAttempt]]:
+    batch: list[WantedAttempt] = []
+    size = 0
+    for wanted in attempts:
+        batch.append(wanted)
+        size += sum(file.size_bytes for folder in wanted.folders for file in folder.files)
+        if size >= BYTES_A_BATCH or len(batch) >= ATTEMPTS_A_BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 @contextlib.contextmanager
@@ -124,26 +145,6 @@ def _isolated(counts: LoadCounts, wanted: WantedAttempt) -> Iterator[None]:
         text = str(error).strip().splitlines()
         line = text[0] if text else type(error).__name__
         counts.faults.append(f"{wanted.repository_id} run {wanted.run_id}/{wanted.run_attempt}: {line}")
-
-
-def _write_batch(
-    settings: Settings,
-    warehouse: Warehouse,
-    batch: list[AttemptRows],
-    counts: LoadCounts,
-    teller: Progress,
-) -> None:
-    """Load a batch in one transaction; where that fails, attempt by attempt, to find the one that is at fault."""
-    if not batch:
-        return
-    try:
-        _write(settings, warehouse, batch, counts, teller)
-    except (WarehouseError, duckdb.IOException):
-        raise
-    except Exception:  # noqa: BLE001 - tried again below, one by one
-        for rows in batch:
-            with _isolated(counts, rows.wanted):
-                _write(settings, warehouse, [rows], counts, teller)
 
 
 def load_unattributed(settings: Settings, zone: LandingZone, warehouse: Warehouse) -> Counter[str]:
@@ -165,34 +166,72 @@ def _unattributed(settings: Settings, zone: LandingZone) -> pl.DataFrame:
     return frame.sort("org", "artifact", "path", "reason_code", "digest")
 
 
-def _write(
-    settings: Settings,
-    warehouse: Warehouse,
-    batch: list[AttemptRows],
-    counts: LoadCounts,
-    teller: Progress,
-) -> None:
-    executions = [frame for rows in batch for frame in rows.executions]
-    frames = {
-        "core.run_attempt": load.frame_of(tables.run_attempt, [rows.run for rows in batch if rows.run]),
-        "core.job": load.frame_of(tables.job, [row for rows in batch for row in rows.jobs]),
-        "core.raw_artifact": load.frame_of(tables.raw_artifact, [row for rows in batch for row in rows.raw_artifacts]),
-        "core.report": load.frame_of(tables.report, [row for rows in batch for row in rows.reports]),
-        "core.report_issue": load.frame_of(tables.report_issue, [row for rows in batch for row in rows.issues]),
-        "core.rejected_artifact": load.frame_of(
-            tables.rejected_artifact, [row for rows in batch for row in rows.rejected]
-        ),
-        "core.test_execution": pl.concat(executions)
-        if executions
-        else pl.DataFrame(schema=load.schema_of(tables.test_execution)),
-    }
-    replaced = pl.DataFrame(
-        [identity for rows in batch for identity in (rows.wanted.identity, *rows.wanted.former)],
-        schema={"repository_id": pl.String, "run_id": pl.String, "run_attempt": pl.Int32},
-        orient="row",
-    )
-    with warehouse.connect() as connection:
-        load.replace_attempts(connection, replaced, frames, default_branch=settings.default_branch)
-    for rows in batch:
-        counts.add(rows)
-        teller.advance()
+def _load(
+    settings: Settings, zone: LandingZone, warehouse: Warehouse, batch: list[WantedAttempt], pool: Executor
+) -> list[AttemptRows]:
+    """Read and write a batch in one transaction, which is opened when there is enough to write; return its rows."""
+    with _Writer(settings, warehouse, batch) as writer:
+        reader = AttemptReader(settings, zone, writer.take, pool)
+        done = [reader.add(wanted) for wanted in batch]
+        reader.finish()
+        writer.complete(done)
+    return done
+
+
+class _Writer:
+    """Writes the rows of one batch. The warehouse is held only while there is something to write."""
+
+    def __init__(self, settings: Settings, warehouse: Warehouse, batch: list[WantedAttempt]) -> None:
+        self._settings = settings
+        self._warehouse = warehouse
+        self._replaced = pl.DataFrame(
+            [identity for wanted in batch for identity in (wanted.identity, *wanted.former)],
+            schema={"repository_id": pl.String, "run_id": pl.String, "run_attempt": pl.Int32},
+            orient="row",
+        )
+        self._stack = contextlib.ExitStack()
+        self._connection: Connection | None = None
+        self._executions: list[pl.DataFrame] = []
+        self._waiting = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        # what was not committed is rolled back
+        self._stack.__exit__(*raised)  # type: ignore[arg-type]
+
+    def take(self, executions: pl.DataFrame) -> None:
+        """Take a frame of executions; many of them are written before the batch is complete."""
+        self._executions.append(executions)
+        self._waiting += executions.height
+        if self._waiting >= EXECUTIONS_IN_MEMORY:
+            self._write_executions(self._begun())
+
+    def complete(self, done: list[AttemptRows]) -> None:
+        """Write what is left, and commit."""
+        connection = self._begun()
+        self._write_executions(connection)
+        for table, members in (
+            (tables.run_attempt, [rows.run for rows in done if rows.run]),
+            (tables.job, [row for rows in done for row in rows.jobs]),
+            (tables.raw_artifact, [row for rows in done for row in rows.raw_artifacts]),
+            (tables.report, [row for rows in done for row in rows.reports]),
+            (tables.report_issue, [row for rows in done for row in rows.issues]),
+            (tables.rejected_artifact, [row for rows in done for row in distinct(rows.rejected)]),
+        ):
+            connection.insert(load.name_of(table), load.frame_of(table, members))
+        self._stack.close()
+
+    def _begun(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._stack.enter_context(self._warehouse.connect())
+            self._stack.enter_context(
+                load.replacing_attempts(self._connection, self._replaced, default_branch=self._settings.default_branch)
+            )
+        return self._connection
+
+    def _write_executions(self, connection: Connection) -> None:
+        if self._executions:
+            connection.insert(load.name_of(tables.test_execution), pl.concat(self._executions))
+        self._executions, self._waiting = [], 0

@@ -1,29 +1,54 @@
-"""One run attempt from the landing zone -> the rows of `core` that follow from it.
+"""Run attempts from the landing zone -> the rows of `core` that follow from them.
 
 Nothing is lost: every file of an attempt is a report that was loaded, or is in the rejected artifacts with a reason
 code, or is counted as passed over because it is no test report.
+
+Reports of many attempts are read together, because small ones are read far sooner so; see `AttemptReader`.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, BinaryIO
 
 import polars as pl
 
-from flakeguard_pipeline.domain.digests import bytes_digest, stable_id
+from flakeguard_pipeline.domain.digests import bytes_digest, stable_id, stream_digest
 from flakeguard_pipeline.domain.errors import LandingError
-from flakeguard_pipeline.domain.model import REASONS, Job, ReasonCode, ReportContext, RunAttempt, RunStatus
-from flakeguard_pipeline.ingest.archives import REPORT_SUFFIX, SNIFFED_BYTES, ZIP, Member, may_be_report, members
+from flakeguard_pipeline.domain.model import (
+    ISSUES,
+    REASONS,
+    IssueCode,
+    Job,
+    ReasonCode,
+    ReportContext,
+    RunAttempt,
+    RunStatus,
+)
+from flakeguard_pipeline.ingest.archives import (
+    MAX_IN_MEMORY_BYTES,
+    REPORT_SUFFIX,
+    SNIFFED_BYTES,
+    ZIP,
+    Member,
+    may_be_report,
+    members,
+)
 from flakeguard_pipeline.ingest.attempts import WantedAttempt
 from flakeguard_pipeline.ingest.landing import interpret
 from flakeguard_pipeline.landing.zone import LandedFile, LandedFolder, LandingZone
 from flakeguard_pipeline.normalize.frames import executions_frame
-from flakeguard_pipeline.normalize.variants import JobRule, VariantRules, job_for_artifact, variant_of
+from flakeguard_pipeline.normalize.identity import IdentityRules
+from flakeguard_pipeline.normalize.issues import FoundIssue, find_issues, merged
+from flakeguard_pipeline.normalize.variants import job_for_artifact, variant_of
 from flakeguard_pipeline.parsing.github_run import repository_ref
-from flakeguard_pipeline.parsing.reports import parse_report
+from flakeguard_pipeline.parsing.reports import ReportOutcome, ReportSource, ReportsReading
+from flakeguard_pipeline.settings import Settings
 
 Row = dict[str, Any]
 
@@ -33,10 +58,13 @@ Metadata = tuple[LandedFolder, RunAttempt | None, str]
 METADATA_KINDS = {"run": ReasonCode.BAD_RUN_METADATA, "jobs": ReasonCode.BAD_JOB_METADATA}
 """Kinds of files that say which run a folder holds, and why they are rejected when they do not."""
 
+WAITING_BYTES = 64 << 20
+"""Bytes of reports that are read together: enough to be quick, little enough to be held in memory."""
+
 
 @dataclass
 class AttemptRows:
-    """The rows of one run attempt, by table of `core`."""
+    """The rows of one run attempt, by table of `core`, but for its executions."""
 
     wanted: WantedAttempt
     run: Row | None = None
@@ -45,17 +73,16 @@ class AttemptRows:
     reports: list[Row] = field(default_factory=list)
     issues: list[Row] = field(default_factory=list)
     rejected: list[Row] = field(default_factory=list)
-    executions: list[pl.DataFrame] = field(default_factory=list)
 
     @property
     def execution_count(self) -> int:
         """How many executions were read."""
-        return sum(frame.height for frame in self.executions)
+        return sum(report["executions"] for report in self.reports)
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A file or a member of an archive, with what its rejection row needs."""
+    """A file or a member of an archive, with what its rejection row needs; of a large one `data` is the beginning."""
 
     artifact: str
     path: str
@@ -65,41 +92,185 @@ class _Source:
     detail: str = ""
     size_bytes: int = 0
     digest: str = ""
+    opener: Callable[[], AbstractContextManager[BinaryIO]] | None = None
 
 
-def read_attempt(
-    zone: LandingZone, wanted: WantedAttempt, *, variant_rules: VariantRules, job_rules: tuple[JobRule, ...]
-) -> AttemptRows:
-    """Read everything that one run attempt left.
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A file that is to be read: the attempt it belongs to, and the same bytes under other paths."""
 
-    Raises:
-        LandingError: the landing zone has lost an object.
-    """
-    rows = AttemptRows(wanted)
-    metadata = [(folder, *_interpreted(zone, folder)) for folder in wanted.folders]
-    run = _newest_run(metadata, zone)
-    identity = _identity(wanted)
-    rows.raw_artifacts = [
-        {**identity, **_artifact_row(folder, file)} for folder in wanted.folders for file in folder.files
+    rows: AttemptRows
+    each: _Source
+    digest: str
+    context: ReportContext
+    rules: IdentityRules
+    again: list[_Source]
+
+
+class AttemptReader:
+    """Reads run attempts. Executions go to `sink` as they come; the other rows are complete after `finish`."""
+
+    def __init__(
+        self, settings: Settings, zone: LandingZone, sink: Callable[[pl.DataFrame], None], pool: Executor | None = None
+    ) -> None:
+        """Prepare to read from `zone`; a `pool` of threads lets native work run at once."""
+        self._settings = settings
+        self._zone = zone
+        self._sink = sink
+        self._pool = pool
+        self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0
+
+    def add(self, wanted: WantedAttempt) -> AttemptRows:
+        """Begin to read everything that one run attempt left.
+
+        Raises:
+            LandingError: the landing zone has lost an object.
+        """
+        zone, rows = self._zone, AttemptRows(wanted)
+        metadata = [(folder, *_interpreted(zone, folder)) for folder in wanted.folders]
+        run = _newest_run(metadata, zone)
+        identity = _identity(wanted)
+        rows.raw_artifacts = [
+            {**identity, **_artifact_row(folder, file)} for folder in wanted.folders for file in folder.files
+        ]
+        rows.jobs = [{**identity, **_job_row(job)} for job in run.jobs]
+        rows.run = {**identity, **_run_row(run, wanted), "passed_over_files": 0}
+        rows.rejected = [{**identity, **row} for row in _metadata_faults(metadata)]
+        known: dict[tuple[str, str], _Waiting] = {}
+        for each in _files(zone, wanted.folders, unpack=run.status is RunStatus.COMPLETED):
+            if each.refusal is not None:
+                rows.rejected.append({**identity, **_rejection(each, each.refusal, each.detail)})
+            elif not may_be_report(each.path, each.data[:SNIFFED_BYTES]):
+                rows.run["passed_over_files"] += 1
+            else:
+                self._enqueue(rows, run, each, known)
+        return rows
+
+    def finish(self) -> None:
+        """Read what waits."""
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        if not waiting:
+            return
+        reading = ReportsReading([_report_source(one) for one in waiting], self._pool)
+        contexts = [one.context for one in waiting]
+        issues: dict[int, list[FoundIssue]] = {}
+        for cases in reading.frames():
+            executions = executions_frame(
+                cases, contexts, rules=[one.rules for one in waiting], emails=self._settings.redact_emails
+            )
+            for number, found in find_issues(cases, executions, contexts).items():
+                issues[number] = merged(issues.get(number, []), found)
+            self._sink(executions)
+        for number, (one, outcome) in enumerate(zip(waiting, reading.outcomes, strict=True)):
+            _enter(one, outcome, issues.get(number, []))
+
+    def _enqueue(
+        self, rows: AttemptRows, run: RunAttempt, each: _Source, known: dict[tuple[str, str], "_Waiting"]
+    ) -> None:
+        if each.opener is None:
+            digest = bytes_digest(each.data)
+        else:
+            with each.opener() as stream:
+                digest = stream_digest(stream)
+        if (each.artifact, digest) in known:
+            # the same bytes for the same run attempt, twice, add nothing
+            known[each.artifact, digest].again.append(replace(each, data=b"", opener=None, size_bytes=_size(each)))
+            return
+        waiting = _Waiting(
+            rows,
+            each,
+            digest,
+            self._context(rows.wanted, run, each, digest),
+            self._settings.identity_for(run.full_name),
+            [],
+        )
+        known[each.artifact, digest] = waiting
+        if self._waiting and self._waiting_bytes + len(each.data) > WAITING_BYTES:
+            self.finish()
+        self._waiting.append(waiting)
+        self._waiting_bytes += len(each.data)
+        if each.opener is not None:
+            # what opens it is good only now
+            self.finish()
+
+    def _context(self, wanted: WantedAttempt, run: RunAttempt, each: _Source, digest: str) -> ReportContext:
+        job = job_for_artifact(each.artifact, run.jobs, self._settings.job_rules)
+        identity = (wanted.org, wanted.repository_id, wanted.run_id, wanted.run_attempt)
+        return ReportContext(
+            org=wanted.org,
+            provider=wanted.provider,
+            repository_id=wanted.repository_id,
+            run_id=wanted.run_id,
+            run_attempt=wanted.run_attempt,
+            artifact=each.artifact,
+            report_id=stable_id(["report", *identity, each.artifact, digest]),
+            variant=variant_of(each.artifact, self._settings.variant_rules),
+            job_id=job.job_id if job else "",
+            run_started_at=run.run_started_at,
+            known_at=run.updated_at,
+        )
+
+
+def distinct(rejected: Iterable[Row]) -> list[Row]:
+    """Return rejections, one row a key: the same file of a run attempt may lie in two folders of a source."""
+    by_key: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rejected:
+        by_key[row["artifact"], row["path"], row["reason_code"], row["digest"]].append(row)
+    return [min(same, key=lambda row: (row["detail"], row["source"])) for same in by_key.values()]
+
+
+def _report_source(waiting: _Waiting) -> ReportSource:
+    each = waiting.each
+    if each.opener is None:
+        return ReportSource(len(each.data), each.data, None)
+    return ReportSource(each.size_bytes, None, each.opener)
+
+
+def _size(each: _Source) -> int:
+    return each.size_bytes or len(each.data)
+
+
+def _enter(waiting: _Waiting, outcome: ReportOutcome, issues: list[FoundIssue]) -> None:
+    """Put what came of a report into the rows of its attempt."""
+    rows, each, context = waiting.rows, waiting.each, waiting.context
+    identity = _identity(rows.wanted)
+    if not outcome.is_report and not outcome.issues:
+        if rows.run is not None:
+            rows.run["passed_over_files"] += 1 + len(waiting.again)
+        return
+    for place in (each, *(waiting.again if not outcome.count else ())):
+        for issue in outcome.issues:
+            rejection = _rejection(place, issue.code, issue.detail, digest=waiting.digest, kept=outcome.count)
+            rows.rejected.append({**identity, **rejection})
+    if not outcome.count:
+        return
+    rows.reports.append(
+        {
+            **identity,
+            "report_id": context.report_id,
+            "artifact": each.artifact,
+            "path": each.path,
+            "job_id": context.job_id,
+            "variant": context.variant,
+            "digest": waiting.digest,
+            "size_bytes": _size(each),
+            "dialect": outcome.dialect,
+            "executions": outcome.count,
+            "is_whole": not outcome.issues,
+        }
+    )
+    rows.issues += [
+        {
+            **identity,
+            "report_id": context.report_id,
+            "issue_code": issue.code.value,
+            "issue": ISSUES[IssueCode(issue.code)],
+            "occurrences": issue.occurrences,
+            "example": issue.example,
+        }
+        for issue in issues
     ]
-    rows.jobs = [{**identity, **_job_row(job)} for job in run.jobs]
-    passed_over = 0
-    loaded: set[tuple[str, str]] = set()
-    for each in _files(zone, wanted.folders, unpack=run.status is RunStatus.COMPLETED):
-        if each.refusal is not None:
-            rows.rejected.append({**identity, **_rejection(each, each.refusal, each.detail)})
-            continue
-        digest = bytes_digest(each.data)
-        if (each.artifact, digest) in loaded:
-            continue  # the same bytes for the same run attempt, twice, add nothing
-        if not _read_report(rows, run, each, digest, variant_rules=variant_rules, job_rules=job_rules):
-            passed_over += 1
-        elif rows.reports and rows.reports[-1]["digest"] == digest:
-            loaded.add((each.artifact, digest))
-    rows.run = {**identity, **_run_row(run, wanted), "passed_over_files": passed_over}
-    rows.rejected += [{**identity, **row} for row in _metadata_faults(metadata)]
-    rows.rejected = _distinct(rows.rejected)
-    return rows
 
 
 def unattributed_rows(zone: LandingZone, folders: Iterable[LandedFolder], *, org: str) -> list[Row]:
@@ -119,63 +290,7 @@ def unattributed_rows(zone: LandingZone, folders: Iterable[LandedFolder], *, org
                 continue
             unknown = {"org": org, "repository_id": "", "run_id": "", "run_attempt": 0}
             rows.append({**unknown, **_rejection(each, code, detail)})
-    return _distinct(rows)
-
-
-def _read_report(
-    rows: AttemptRows,
-    run: RunAttempt,
-    each: _Source,
-    digest: str,
-    *,
-    variant_rules: VariantRules,
-    job_rules: tuple[JobRule, ...],
-) -> bool:
-    """Read one report into `rows`; return False where the file is no test report."""
-    if not may_be_report(each.path, each.data[:SNIFFED_BYTES]):
-        return False
-    parsed = parse_report(each.data)
-    identity = _identity(rows.wanted)
-    if not parsed.is_report and not parsed.issues:
-        return False
-    for issue in parsed.issues:
-        rejection = _rejection(each, issue.code, issue.detail, digest=digest, kept=len(parsed.cases))
-        rows.rejected.append({**identity, **rejection})
-    if not parsed.cases:
-        return True
-    job = job_for_artifact(each.artifact, run.jobs, job_rules)
-    wanted = rows.wanted
-    context = ReportContext(
-        org=wanted.org,
-        provider=wanted.provider,
-        repository_id=wanted.repository_id,
-        run_id=wanted.run_id,
-        run_attempt=wanted.run_attempt,
-        artifact=each.artifact,
-        report_id=stable_id(
-            ["report", wanted.org, wanted.repository_id, wanted.run_id, wanted.run_attempt, each.artifact, digest]
-        ),
-        variant=variant_of(each.artifact, variant_rules),
-        job_id=job.job_id if job else "",
-        run_started_at=run.run_started_at,
-    )
-    rows.executions.append(executions_frame(parsed, context))
-    rows.reports.append(
-        {
-            **identity,
-            "report_id": context.report_id,
-            "artifact": each.artifact,
-            "path": each.path,
-            "job_id": context.job_id,
-            "variant": context.variant,
-            "digest": digest,
-            "size_bytes": len(each.data),
-            "dialect": parsed.dialect,
-            "executions": len(parsed.cases),
-            "is_whole": not parsed.issues,
-        }
-    )
-    return True
+    return distinct(rows)
 
 
 def _newest_run(metadata: list[Metadata], zone: LandingZone) -> RunAttempt:
@@ -238,11 +353,15 @@ def _files(zone: LandingZone, folders: tuple[LandedFolder, ...], *, unpack: bool
                     for member in members(stream, file.path):
                         yield _member_source(folder, file, member)
             else:
+                opener: Callable[[], AbstractContextManager[BinaryIO]] | None = None
                 with zone.open(file.digest) as stream:
                     data = stream.read(SNIFFED_BYTES)
                     if may_be_report(file.path, data):
-                        data += stream.read()
-                yield replace(each, data=data)
+                        if file.size_bytes > MAX_IN_MEMORY_BYTES:
+                            opener = partial(zone.open, file.digest)
+                        else:
+                            data += stream.read()
+                yield replace(each, data=data, opener=opener)
 
 
 def _member_source(folder: LandedFolder, file: LandedFile, member: Member) -> _Source:
@@ -256,6 +375,7 @@ def _member_source(folder: LandedFolder, file: LandedFile, member: Member) -> _S
         detail=member.detail,
         size_bytes=file.size_bytes if damaged_whole else member.size_bytes,
         digest=file.digest if damaged_whole else "",
+        opener=member.opener,
     )
 
 
@@ -329,11 +449,3 @@ def _rejection(each: _Source, code: ReasonCode, detail: str, *, digest: str = ""
         "kept_executions": kept,
         "source": each.source,
     }
-
-
-def _distinct(rejected: list[Row]) -> list[Row]:
-    """Keep one row a key: the same file may have lain in two folders of a source."""
-    by_key: dict[tuple[str, ...], list[Row]] = defaultdict(list)
-    for row in rejected:
-        by_key[row["artifact"], row["path"], row["reason_code"], row["digest"]].append(row)
-    return [min(same, key=lambda row: (row["detail"], row["source"])) for same in by_key.values()]

@@ -64,7 +64,7 @@ and only `duration_us` (microseconds) is ever null.
 
 _FAILED = (Outcome.FAILED.value, Outcome.ERRORED.value)
 _MAX_INT32 = 2**31 - 1
-_NEEDS_ESCAPE = r'[^ !#-\[\]-~]'
+_NEEDS_ESCAPE = r"[^ !#-\[\]-~]"
 
 
 def executions_frame(
@@ -159,7 +159,8 @@ def _keys(cases: pl.DataFrame, org: str, repository_id: str, rules: IdentityRule
         middle = cases.select(on).join(known, on=on, how="left", maintain_order="left")["middle"]
     names = cases["name"]
     plain = pl.select(pl.concat_str(pl.lit('"'), names, pl.lit('"'))).to_series()
-    quoted = _placed(plain, names.str.contains(_NEEDS_ESCAPE), [_json(name) for name in names.filter(names.str.contains(_NEEDS_ESCAPE)).to_list()])
+    odd = names.str.contains(_NEEDS_ESCAPE)
+    quoted = _placed(plain, odd, [_json(name) for name in names.filter(odd).to_list()])
     prefix = json.dumps(["test", org, repository_id], separators=(",", ":"))[:-1] + ","
     framed = pl.select(pl.concat_str(pl.lit(prefix), middle, quoted, pl.lit("]"))).to_series()
     return _mapped(framed, _digest).alias("test_key")

@@ -420,8 +420,8 @@ NAME_TRIGGER = (
     r"|[\\\\/](?:tmp|var/|private/|home/runner/|Users[\\\\/]|build/|a[\\\\/]_temp)|\$[$MHBP]"
     r"|^\s|\s$|\s\s|[^\S ]"
 )
-"""What a name holds that a built-in rule or the folding of white space can change, for engines without look-around. Like
-the hints, it finds too much, never too little."""
+"""What a name holds that a built-in rule or the folding of white space can change, for engines without look-around.
+Like the hints, it finds too much, never too little."""
 
 
 def _hint(characters: str, hints: str) -> re.Pattern[str]:

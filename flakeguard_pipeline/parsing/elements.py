@@ -93,7 +93,9 @@ class Report(Protocol):
 class DialectReader(Protocol):
     """Reads one document of a dialect. Constructed with (report, root tag, root attributes)."""
 
-    dialect: str
+    @property
+    def dialect(self) -> str:
+        """Which dialect it is, as far as it is known by now."""
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """Take the start of an element below the root; `tag` has no namespace prefix."""

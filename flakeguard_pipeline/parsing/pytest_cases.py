@@ -11,7 +11,7 @@ from flakeguard_pipeline.domain.model import Outcome
 from flakeguard_pipeline.parsing.elements import Execution
 
 MAX_HELD = 10_000
-"""Executions between two attempts at one test: parallel workers' and, where retries are delayed, some seconds' worth."""
+"""Executions between two attempts at one test: those of parallel workers and, where retries wait, of some seconds."""
 
 TEARDOWN = ("failed on teardown", "test teardown failure")
 """What the message of an error after the test itself begins with, in current and in older versions."""

@@ -138,11 +138,11 @@ def _case(one: Execution) -> ReportCase:
 
 @dataclass(frozen=True, slots=True)
 class ReportSource:
-    """Where the bytes of a report come from: `data` where they are in memory, else what opens them, to read and seek."""
+    """Where a report's bytes come from: `data` where they are in memory, else what opens them, to read and seek."""
 
     size: int
     data: bytes | None
-    open: Callable[[], AbstractContextManager[BinaryIO]]
+    open: Callable[[], AbstractContextManager[BinaryIO]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ class ReportsReading:
                 yield from self._one(number, self._sources[number])
 
     def _one(self, number: int, source: ReportSource) -> Iterator[pl.DataFrame]:
-        stream = source.open() if source.data is None else nullcontext(io.BytesIO(source.data))
+        stream = source.open() if source.open else nullcontext(io.BytesIO(source.data or b""))
         with stream as opened:
             reading = ReportReading(opened, source.size)
             waiting: list[Execution] = []
@@ -220,9 +220,7 @@ class ReportsReading:
                     waiting, characters = [], 0
             if waiting:
                 yield case_frame(waiting, number)
-        self._outcomes[number] = ReportOutcome(
-            reading.is_report, reading.dialect, tuple(reading.issues), reading.count
-        )
+        self._outcomes[number] = ReportOutcome(reading.is_report, reading.dialect, tuple(reading.issues), reading.count)
 
 
 def _peek(stream: BinaryIO, size: int) -> bytes:

@@ -61,7 +61,9 @@ def writer_of(root: str, attributes: Mapping[str, str], suite: Mapping[str, str]
     return _of_suites(attributes, suite)
 
 
-def _of_suite(suite: Mapping[str, str]) -> str:
+def _of_suite(  # noqa: PLR0911 - a table of marks
+    suite: Mapping[str, str],
+) -> str:
     name = suite.get("name", "")
     if name == "pytest":
         return PYTEST
@@ -82,7 +84,9 @@ def _of_suite(suite: Mapping[str, str]) -> str:
     return "robot" if "." in timestamp and not timestamp.endswith("Z") else UNKNOWN_WRITER
 
 
-def _of_suites(root: Mapping[str, str], suite: Mapping[str, str]) -> str:
+def _of_suites(  # noqa: PLR0911 - a table of marks
+    root: Mapping[str, str], suite: Mapping[str, str]
+) -> str:
     name = suite.get("name", "")
     if name == "pytest":
         return PYTEST

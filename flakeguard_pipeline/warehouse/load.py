@@ -3,7 +3,8 @@
 Belongs here: moving frames into tables. Does not belong here: what the rows mean.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -51,15 +52,13 @@ def frame_of(table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame
     return pl.DataFrame(list(rows), schema=schema_of(table), orient="row")
 
 
-def replace_attempts(
-    connection: Connection, replaced: pl.DataFrame, frames: Mapping[str, pl.DataFrame], *, default_branch: str | None
-) -> None:
-    """Replace run attempts by new rows, in one transaction.
+@contextmanager
+def replacing_attempts(connection: Connection, replaced: pl.DataFrame, *, default_branch: str | None) -> Iterator[None]:
+    """Replace run attempts by the rows that the block inserts, in one transaction with it.
 
     Args:
         connection: the open warehouse.
         replaced: columns repository_id, run_id, run_attempt: whatever is there of these goes, whatever its org.
-        frames: new rows by table name (`core.job`, ...).
         default_branch: the configured default branch, for repositories that declare none.
     """
     with connection.transaction(), connection.frame("_replaced", replaced):
@@ -68,8 +67,7 @@ def replace_attempts(
                 f"delete from {name_of(table)} as t using _replaced as r "  # noqa: S608 - names from our metadata
                 "where t.repository_id = r.repository_id and t.run_id = r.run_id and t.run_attempt = r.run_attempt"
             )
-        for table in REPLACED:
-            connection.insert(name_of(table), frames[name_of(table)])
+        yield
         connection.execute(query("refresh_repository_delete"))
         connection.execute(query("refresh_repository_insert"), {"default_branch": default_branch or ""})
 

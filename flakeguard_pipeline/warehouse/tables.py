@@ -333,13 +333,13 @@ data_check_result = _table(
 dbt_build = _table(
     "dbt_build",
     "flakiness",
-    _text("org", "`*`: dbt builds for all organisations of the warehouse"),
-    _text("part", "`rollups` or `marts`"),
-    _text("project_digest", "digest of the dbt project and its variables that built it"),
-    _text("core_version", "state of `core` that the roll-ups were built from; '' for marts, which are views"),
+    _text("org", "`*`: built for all organisations of the warehouse; the repository's where it is built for one"),
+    _text("part", "`rollups`, `marts` or `inferred_passes`; also `inferred_passes:<repository_id>`"),
+    _text("project_digest", "digest of what built it: the dbt project and its variables, or the rule and its switches"),
+    _text("core_version", "state of `core` that it was built from; '' for marts, which are views"),
     key=("org", "part"),
-    grain="one row per part of the dbt project: what it was last built from",
-    writer="dbt assets (assets/core/dbt.py)",
+    grain="one row per part of what is built from `core`: what it was last built from",
+    writer="dbt assets (assets/core/dbt.py); asset `core/inferred_pass` for its own parts",
 )
 
 health_snapshot = _table(

@@ -1,14 +1,15 @@
 """Inferred passes through the whole main job, as people meet them: in marts, in metadata and in the summary."""
 
-import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from assets.launch import Launched
 from flakeguard_pipeline.cli.summary import render
 from flakeguard_pipeline.operations.summary import summarise
-from tests.assets.workspaces import instance_of, run
+from tests.assets.workspaces import run
 from tests.support.drops import START, add_run, case, report, run_object, zipped
 from tests.support.places import Place, make_place
 
@@ -17,8 +18,6 @@ HEALTH = (
     "select name, variant, executions, failures, inferred_passes, same_commit_flips, status from marts.test_health "
     "order by name, variant"
 )
-OFF = "inferred_passes: {enabled: false}\n"
-SOURCE_OFF = "inferred_passes:\n  sources: {drop: false}\n"
 
 
 def add(place: Place, number: int, *failing: str, **fields: object) -> Path:
@@ -43,59 +42,70 @@ def write(place: Place) -> None:
         add(place, number)
 
 
-def test_inferred_passes_show_in_health_and_nowhere_else(place: Place) -> None:
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Launched]:
+    folder = tmp_path_factory.mktemp("written")
+    place = make_place(folder)
     write(place)
-    launched = run(place, as_of=AS_OF)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(folder / "nowhere"))
+        return folder, run(place, as_of=AS_OF)
+
+
+@pytest.fixture
+def written(first_run: tuple[Path, Launched], tmp_path: Path) -> Place:
+    """A workspace with `write`'s runs on which the main job has run as of `AS_OF`."""
+    shutil.copytree(first_run[0], tmp_path / "written")
+    return make_place(tmp_path / "written")
+
+
+def test_inferred_passes_show_in_health_and_nowhere_else(written: Place, first_run: tuple[Path, Launched]) -> None:
+    launched = first_run[1]
     assert launched.faults == ()
     # run 3 and runs 5 to 60; what the reports told stays what it was
-    assert place.rows(HEALTH) == [
+    assert written.rows(HEALTH) == [
         ("test_a", "tests", 3, 2, 57, 0, "insufficient_evidence"),
         ("test_b", "tests", 3, 1, 57, 0, "insufficient_evidence"),
     ]
-    assert place.rows("select count(*) from marts.test_execution") == [(6,)]
+    assert written.rows("select count(*) from marts.test_execution") == [(6,)]
     shown = launched.metadata["core/inferred_pass"]
-    assert {name: shown[name] for name in ("passes", "jobs", "repositories", "repositories_inferred_anew")} == {
-        "passes": 114,
-        "jobs": 57,
-        "repositories": 1,
-        "repositories_inferred_anew": 1,
-    }
-    text = render(summarise(place.warehouse), as_of=AS_OF, new={}, out=Path("out"), faults=())
+    names = ("passes", "jobs", "repositories", "repositories_inferred_anew")
+    assert [shown[name] for name in names] == [114, 57, 1, 1]
+    text = render(summarise(written.warehouse), as_of=AS_OF, new={}, out=Path("out"), faults=())
     assert "\n  Inferred          114  passes of jobs that succeeded without a report\n" in text
 
 
-def test_an_earlier_moment_sees_the_passes_that_were_known_then(place: Place) -> None:
-    write(place)
-    run(place, as_of=AS_OF)
-    run(place, as_of=START + timedelta(hours=10, minutes=10))  # when run 10 is known
-    assert [row[4] for row in place.rows(HEALTH)] == [7, 7]
-    run(place, as_of=START + timedelta(hours=10, minutes=9))
-    assert [row[4] for row in place.rows(HEALTH)] == [6, 6]
+def test_an_idle_run_infers_nothing_and_shows_the_same(written: Place) -> None:
+    before = written.rows(HEALTH)
+    assert "core/inferred_pass" not in run(written, as_of=AS_OF).metadata
+    assert written.rows(HEALTH) == before
 
 
-def test_an_idle_run_infers_nothing_and_shows_the_same(place: Place) -> None:
-    write(place)
-    run(place, as_of=AS_OF)
-    before = place.rows(HEALTH)
-    idle = run(place, as_of=AS_OF)
-    assert "core/inferred_pass" not in idle.metadata
-    assert place.rows(HEALTH) == before
+def test_an_earlier_moment_sees_the_passes_that_were_known_then(written: Place) -> None:
+    run(written, as_of=START + timedelta(hours=10, minutes=10))  # when run 10 is known
+    assert [row[4] for row in written.rows(HEALTH)] == [7, 7]
+    run(written, as_of=START + timedelta(hours=10, minutes=9))
+    assert [row[4] for row in written.rows(HEALTH)] == [6, 6]
 
 
-@pytest.mark.parametrize("config", [OFF, SOURCE_OFF])
-def test_the_switch_takes_effect_with_the_next_run_and_back(place: Place, config: str) -> None:
-    write(place)
-    run(place, as_of=AS_OF)
-    before = place.rows(HEALTH)
-    folder = place.source.path.parent
-    switched = make_place(folder, config)
-    launched = run(switched, as_of=AS_OF)
+def test_where_inferring_had_failed_it_is_tried_again_though_nothing_is_new(written: Place) -> None:
+    with written.warehouse.connect() as connection:
+        connection.execute("delete from flakiness.dbt_build where part like 'inferred_passes%'")
+        connection.execute("delete from core.inferred_pass")
+    launched = run(written, as_of=AS_OF)
+    assert launched.metadata["core/inferred_pass"]["repositories_inferred_anew"] == 1
+    assert [row[4] for row in written.rows(HEALTH)] == [57, 57]
+
+
+def test_the_switch_takes_effect_with_the_next_run_and_back(written: Place) -> None:
+    before = written.rows(HEALTH)
+    folder = written.source.path.parent
+    launched = run(make_place(folder, "inferred_passes:\n  sources: {drop: false}\n"), as_of=AS_OF)
     assert launched.metadata["core/inferred_pass"]["passes"] == 0
-    assert [row[4] for row in place.rows(HEALTH)] == [0, 0]
-    assert place.rows("select count(*) from core.inferred_pass") == [(0,)]
-    make_place(folder, "")
-    run(place, as_of=AS_OF)
-    assert place.rows(HEALTH) == before
+    assert launched.metadata["core/inferred_pass"]["sources_switched_off"] == "drop"
+    assert [row[4] for row in written.rows(HEALTH)] == [0, 0]
+    run(make_place(folder), as_of=AS_OF)
+    assert written.rows(HEALTH) == before
 
 
 def test_two_workflows_with_the_same_tests_label_inferred_passes_as_they_label_executions(place: Place) -> None:
@@ -119,23 +129,3 @@ def test_two_workflows_with_the_same_tests_label_inferred_passes_as_they_label_e
         ("test_a", "tests", 2, 2, 3),
         ("test_b", "tests", 2, 0, 3),
     ]
-
-
-def test_a_repository_that_failed_is_told_and_tried_again_though_nothing_is_new(place: Place) -> None:
-    write(place)
-    run(place, as_of=AS_OF)
-    before = place.rows(HEALTH)
-    add(place, 61)
-    with place.warehouse.connect() as connection:
-        connection.execute("alter table core.inferred_pass add column blocked text not null default 'x'")
-        connection.execute("alter table core.inferred_pass alter column blocked drop default")
-    (fault,) = run(place, as_of=AS_OF).faults
-    assert fault.startswith("core/inferred_pass: acme: acme/shop: ")
-    with place.warehouse.connect() as connection:
-        connection.execute("alter table core.inferred_pass drop column blocked")
-    assert place.rows(HEALTH) == before
-    assert run(place, as_of=AS_OF).faults == ()
-    assert [row[4] for row in place.rows(HEALTH)] == [58, 58]
-    with instance_of(place) as instance:
-        (last,) = instance.get_runs(limit=1)
-        assert json.loads(json.dumps(last.status.value)) == "SUCCESS"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flakeguard_pipeline.domain.errors import ConfigurationError
-from flakeguard_pipeline.settings import MAX_CONFIG_BYTES, VARIABLES, Settings, load_settings
+from flakeguard_pipeline.settings import MAX_CONFIG_BYTES, VARIABLES, InferenceSwitches, Settings, load_settings
 from flakeguard_pipeline.warehouse.connection import Warehouse
 
 
@@ -135,6 +135,7 @@ def test_a_landing_zone_may_be_an_object_store() -> None:
         ("artifact_jobs: [{artifact: a, job: b, os: c}]\n", "artifact_jobs.0.os"),
         ("export: {hours: 2}\n", "export.hours"),
         ("scoring: {window: 2}\n", "scoring.window"),
+        ("inferred_passes: {drop: false}\n", "inferred_passes.drop"),
     ],
 )
 def test_an_unknown_key_is_named(text: str, key: str) -> None:
@@ -148,6 +149,16 @@ def test_all_faults_are_said_at_once() -> None:
 @pytest.mark.parametrize("text", ['"yes"', '"true"', "1", "0", '""', "[true]", "{}"])
 def test_booleans_are_strict(text: str) -> None:
     assert "policy.enabled: input should be a valid boolean" in refused(f"policy: {{enabled: {text}}}\n")
+
+
+def test_inferred_passes_are_on_until_someone_switches_them_off_for_all_or_for_a_source() -> None:
+    assert loaded("").inference == InferenceSwitches(enabled=True, sources_off=())
+    assert loaded("inferred_passes: {enabled: false}\n").inference == InferenceSwitches(enabled=False)
+    sources = "inferred_passes: {sources: {mirror: false, drop: true, archive: false}}\n"
+    assert loaded(sources).inference == InferenceSwitches(sources_off=("archive", "mirror"))
+    assert "inferred_passes.sources.drop: input should be a valid boolean" in refused(
+        'inferred_passes: {sources: {drop: "no"}}\n'
+    )
 
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("false", False), ("yes", True), ("off", False)])
@@ -241,7 +252,13 @@ def test_what_the_loaded_rows_follow_from_changes_the_digest(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["policy: {enabled: false}\n", "scoring: {window_days: 7}\n", "out: x\n", "variant: {workflow_label: never}\n"],
+    [
+        "policy: {enabled: false}\n",
+        "scoring: {window_days: 7}\n",
+        "out: x\n",
+        "variant: {workflow_label: never}\n",
+        "inferred_passes: {enabled: false}\n",
+    ],
 )
 def test_what_only_comes_after_loading_does_not(text: str) -> None:
     assert loaded(text).loading_digest == loaded().loading_digest

@@ -12,7 +12,14 @@ import polars as pl
 from flakeguard_pipeline.domain.model import Outcome
 from flakeguard_pipeline.parsing.bulk import tables
 from flakeguard_pipeline.parsing.bulk.simple import SimpleReport
-from flakeguard_pipeline.parsing.elements import MAX_FAILURES_PER_CASE, Execution, Failure, describe, joined_outputs, new_output
+from flakeguard_pipeline.parsing.elements import (
+    MAX_FAILURES_PER_CASE,
+    Execution,
+    Failure,
+    describe,
+    joined_outputs,
+    new_output,
+)
 from flakeguard_pipeline.parsing.junit import MAX_WAITING_FOR_OUTPUT
 from flakeguard_pipeline.parsing.text import MAX_ATTRIBUTE, MAX_FAILURE_TEXT, HeadTail, bounded, first_line
 
@@ -25,6 +32,7 @@ TEXTS = ("failure_type", "failure_message", "failure_text", "output")
 """Columns that are empty for most executions."""
 
 _SAID = TEXTS[:-1]
+_PARTS = ("message", "type", "text")
 _KINDS = {"failure": Outcome.FAILED, "error": Outcome.ERRORED, "skipped": Outcome.SKIPPED}
 
 
@@ -60,14 +68,14 @@ def add_failures(
     return cases, misread
 
 
-def _kind() -> pl.Expr:
-    def said(kind: str) -> pl.Expr:
-        return pl.any_horizontal(pl.col(f"{kind}_{part}").is_not_null() for part in ("message", "type", "text"))
+def _said(kind: str) -> pl.Expr:
+    return pl.any_horizontal(pl.col(f"{kind}_{part}").is_not_null() for part in _PARTS)
 
+
+def _kind() -> pl.Expr:
     # an element that says nothing is a skip: the reports in which it may be another are read otherwise
-    return pl.when(said("error")).then(pl.lit("error")).when(said("failure")).then(pl.lit("failure")).otherwise(
-        pl.lit("skipped")
-    ).alias("kind")
+    kind = pl.when(_said("error")).then(pl.lit("error")).when(_said("failure")).then(pl.lit("failure"))
+    return kind.otherwise(pl.lit("skipped")).alias("kind")
 
 
 def _with_other_elements(document: bytes, children: pl.DataFrame) -> set[int]:
@@ -77,20 +85,25 @@ def _with_other_elements(document: bytes, children: pl.DataFrame) -> set[int]:
     if not silent.height:
         return set()
     skips = tables.table(tables.parser("skips").parse(document), "children")
-    told = children.filter(pl.any_horizontal(pl.col(f"skipped_{part}").is_not_null() for part in ("message", "type", "text")))
+    told = children.filter(_said("skipped"))
     silent_skips = dict(skips.group_by("report").len().iter_rows())
     for number, count in told.group_by("report").len().iter_rows():
         silent_skips[number] -= count
-    return {number for number, count in silent.group_by("report").len().iter_rows() if silent_skips.get(number) != count}
+    silent_of = dict(silent.group_by("report").len().iter_rows())
+    return {number for number, count in silent_of.items() if silent_skips.get(number) != count}
 
 
-def _text(kind_part: str) -> pl.Expr:
-    return pl.coalesce(f"error_{kind_part}", f"failure_{kind_part}", f"skipped_{kind_part}").fill_null("")
+def _words(found: pl.DataFrame) -> pl.DataFrame:
+    """Return row, kind, message, type and text of children, whatever their kind; '' where there is none."""
+    said = (
+        pl.coalesce(f"error_{part}", f"failure_{part}", f"skipped_{part}").fill_null("").alias(part) for part in _PARTS
+    )
+    return found.select("row", "kind", *said)
 
 
 def _single(found: pl.DataFrame) -> pl.DataFrame:
     """Return what the one child of a case says: row, outcome, type, message, text."""
-    told = found.select("row", "kind", _text("message").alias("message"), _text("type").alias("type"), _text("text").alias("text"))
+    told = _words(found)
     long = (
         (pl.col("message").str.len_bytes() > MAX_ATTRIBUTE)
         | (pl.col("type").str.len_bytes() > MAX_ATTRIBUTE)
@@ -114,7 +127,7 @@ def _single(found: pl.DataFrame) -> pl.DataFrame:
 
 
 def _several(found: pl.DataFrame) -> pl.DataFrame:
-    told = found.select("row", "kind", _text("message").alias("message"), _text("type").alias("type"), _text("text").alias("text"))
+    told = _words(found)
     grouped: dict[int, list[dict[str, Any]]] = {}
     for row in told.iter_rows(named=True):
         grouped.setdefault(row["row"], []).append(row)
@@ -184,10 +197,13 @@ def _with_outputs(reports: Sequence[SimpleReport], cases: pl.DataFrame, failed: 
     wanted = failed.select(pl.col("row").alias("failed_row"), *tables.CASE)
     for (row,), some in own.join(wanted, on=tables.CASE).sort("child").group_by("failed_row", maintain_order=True):
         texts[int(str(row))] = _joined(some)
-    lacking = wanted.filter(~pl.col("failed_row").is_in(pl.Series([row for row, text in texts.items() if text], dtype=pl.UInt32()).implode()))
+    told = pl.Series([row for row, text in texts.items() if text], dtype=pl.UInt32())
+    lacking = wanted.filter(~pl.col("failed_row").is_in(told.implode()))
     if lacking.height:
         of_suites = _outputs("suite_outputs", document, writing)
-        by_suite = {key: _joined(some) for key, some in of_suites.sort("child").group_by(tables.SUITE, maintain_order=True)}
+        by_suite = {
+            key: _joined(some) for key, some in of_suites.sort("child").group_by(tables.SUITE, maintain_order=True)
+        }
         for key, some in lacking.sort("failed_row").group_by(tables.SUITE, maintain_order=True):
             if text := by_suite.get(key, ""):
                 texts |= dict.fromkeys(some["failed_row"].to_list()[:MAX_WAITING_FOR_OUTPUT], text)

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import polars as pl
-
 from flakeguard_pipeline.parsing.bulk.simple import SimpleReport
 from flakeguard_pipeline.parsing.bulk.tables import joined, parser, table
 from flakeguard_pipeline.parsing.writers import ROOT_MARKS, SUITE_MARKS, writer_of

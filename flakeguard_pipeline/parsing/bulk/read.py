@@ -93,7 +93,9 @@ def _read(reports: Sequence[SimpleReport], pool: Executor | None) -> BulkReading
     refused |= {number for number in repeated if dialects[number] == PYTEST}
     refused |= {number for number, dialect in enumerate(dialects) if dialect is None}
     dialects = [None if number in refused else dialect for number, dialect in enumerate(dialects)]
-    cases = numbered.with_columns(pl.Series("outcome", [outcome.value for outcome in OUTCOMES]).gather(cases["outcome"]))
+    cases = numbered.with_columns(
+        pl.Series("outcome", [outcome.value for outcome in OUTCOMES]).gather(cases["outcome"])
+    )
     if refused:
         cases = cases.filter(~pl.col("report").is_in(pl.Series(sorted(refused), dtype=pl.UInt32()).implode()))
     return BulkReading(cases.select(*CASE_SCHEMA), dialects)
@@ -123,7 +125,8 @@ def _misshapen(
     refused |= {
         number for number, report in enumerate(reports) if report.is_single_suite and suites_of.get(number, 0) != 1
     }
-    if any((rows[name].str.len_bytes().max() or 0) > MAX_ATTRIBUTE for name in _IDENTITY):
+    lengths = rows.select(pl.col(*_IDENTITY).str.len_bytes().max()).row(0)
+    if any((length or 0) > MAX_ATTRIBUTE for length in lengths):
         long = pl.any_horizontal(pl.col(name).str.len_bytes() > MAX_ATTRIBUTE for name in _IDENTITY)
         refused |= set(rows.filter(long)["report"].to_list())
     return refused
@@ -131,7 +134,9 @@ def _misshapen(
 
 def _with_odd_characters(frame: pl.DataFrame) -> set[int]:
     """Return the reports with characters that only a reference can have brought in."""
-    texts = [name for name, kind in frame.schema.items() if kind == pl.String and frame[name].null_count() < frame.height]
+    texts = [
+        name for name, kind in frame.schema.items() if kind == pl.String and frame[name].null_count() < frame.height
+    ]
     if not texts:
         return set()
     odd = frame.filter(pl.any_horizontal(pl.col(name).str.contains(_CONTROLS) for name in texts))

@@ -1,8 +1,8 @@
 """Which reports are simple enough to be read in bulk, told from their bytes alone.
 
 A simple report is JUnit XML in UTF-8 without anything that needs more than a glance: no DOCTYPE, no comment before
-its root, no carriage return, no character that XML forbids, no tag with thousands of attributes. What is not simple is read by
-document.py, with the same result.
+its root, no carriage return, no character that XML forbids, no tag with thousands of attributes. What is not simple is
+read by document.py, with the same result.
 """
 
 import re

@@ -119,6 +119,16 @@ Exports for CI: .flakeguard/quarantine"""
     )
 
 
+def test_inferred_passes_have_a_line_of_their_own_where_there_are_any() -> None:
+    text = shown(replace(FULL, inferred_passes=136_182))
+    assert (
+        "  Executions  1,234,567  (0 new)\n"
+        "  Inferred      136,182  passes of jobs that succeeded without a report\n"
+        "  Rejected        1,201  files" in text
+    )
+    assert "Inferred" not in shown(FULL)
+
+
 def test_what_failed_comes_last() -> None:
     text = shown(EMPTY, faults=("acme: acme/shop: cannot write the export",))
     assert text.endswith(

@@ -6,38 +6,24 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flakeguard_pipeline.domain.model import Outcome, ParsedReport, ReportCase, ReportContext
+from flakeguard_pipeline.domain.model import Outcome, ReportContext
 from flakeguard_pipeline.normalize.frames import EXECUTION_SCHEMA, executions_frame
+from flakeguard_pipeline.normalize.identity import ExtraRule, IdentityRules, normalise_name
 from flakeguard_pipeline.normalize.identity import test_key as key_of
 from flakeguard_pipeline.normalize.signatures import failure_signature
+from flakeguard_pipeline.parsing.cases import case_frame
+from flakeguard_pipeline.parsing.elements import Execution
 
 STARTED = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
 CONTEXT = ReportContext("acme", "github", "42", "7", 2, "junit-linux", "r1", "linux", "j1", STARTED)
 
 
-def case(**words: object) -> ReportCase:
-    values: dict[str, object] = {
-        "ordinal": 0,
-        "suite": "s",
-        "classname": "C",
-        "name": "n",
-        "file": "",
-        "line": None,
-        "outcome": Outcome.PASSED,
-        "retry_index": 0,
-        "is_final": True,
-        "duration_us": None,
-        "started_at": None,
-        "failure_type": "",
-        "failure_message": "",
-        "failure_text": "",
-        "output": "",
-    }
-    return ReportCase(**(values | words))  # type: ignore[arg-type]
+def case(**words: object) -> Execution:
+    return Execution(**({"suite": "s", "classname": "C", "name": "n"} | words))  # type: ignore[arg-type]
 
 
-def frame(*cases: ReportCase) -> pl.DataFrame:
-    return executions_frame(ParsedReport(is_report=True, dialect="junit", cases=cases, issues=()), CONTEXT)
+def frame(*cases: Execution, rules: IdentityRules | None = None) -> pl.DataFrame:
+    return executions_frame(case_frame(cases, 0), [CONTEXT], rules=[rules] if rules else None)
 
 
 def test_a_report_without_cases_is_an_empty_frame_of_the_schema() -> None:
@@ -48,7 +34,7 @@ def test_a_report_without_cases_is_an_empty_frame_of_the_schema() -> None:
 def test_a_failure_becomes_a_row() -> None:
     row = frame(
         case(
-            name="a  0xabcdef12",
+            name="a  0x7f3c5a1b2d10",
             outcome=Outcome.FAILED,
             duration_us=5,
             failure_type="T",
@@ -74,7 +60,7 @@ def test_a_failure_becomes_a_row() -> None:
         "classname": "C",
         "name": "a <address>",
         "file": "",
-        "raw_name": "a  0xabcdef12",
+        "raw_name": "a  0x7f3c5a1b2d10",
         "outcome": "failed",
         "retry_index": 0,
         "is_final": True,
@@ -86,6 +72,7 @@ def test_a_failure_becomes_a_row() -> None:
         "failure_signature": failure_signature("T", "password=x", "at a"),
         "failure_text": "at a",
         "output": "token: [redacted:token]",
+        "raw_classname": "C",
     }
 
 
@@ -129,3 +116,39 @@ def test_nothing_unstorable_reaches_the_frame(text: str, moment: datetime | None
     years = table["started_at"].dt.year()
     assert years.is_between(1970, 9999).all()
     assert table["raw_name"][1] == "\ufffd\ufffd"
+
+
+NAMES = st.text(st.sampled_from('ab19 -:@/$<>"\\\té0x[]#.,fT'), max_size=24) | st.sampled_from(
+    ["id 3f2b8c1e-1111-2222-3333-444455556666", "at 0x7f3c5a1b2d10", "run 2026-03-02T10:11:12Z", "a\u2028b", "  a  b "]
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(NAMES, NAMES, NAMES, NAMES), max_size=12))
+def test_whole_columns_give_the_keys_that_single_tests_have(words: list[tuple[str, str, str, str]]) -> None:
+    own = IdentityRules(extra=(ExtraRule(fields=("name", "file"), pattern="a1", replacement="<own>"),))
+    cases = [case(suite=suite, classname=classname, name=name, file=file) for suite, classname, name, file in words]
+    for rules in (IdentityRules(), own):
+        table = frame(*cases, rules=rules)
+        assert table["test_key"].to_list() == [
+            key_of("acme", "42", suite, classname, name, file, rules) for suite, classname, name, file in words
+        ]
+        assert table["raw_name"].to_list() == [name for _, _, name, _ in words]
+        assert table["name"].to_list() == [normalise_name(name, rules) for _, _, name, _ in words]
+
+
+def test_reports_of_several_repositories_go_together() -> None:
+    other = ReportContext("acme", "github", "43", "8", 1, "junit", "r2", "", "", STARTED)
+    cases = pl.concat([case_frame([case(name="a"), case(name="b")], 0), case_frame([case(name="a")], 1)])
+    cases = cases[[2, 0, 1]]
+    table = executions_frame(cases, [CONTEXT, other])
+    assert table["report_id"].to_list() == ["r2", "r1", "r1"]
+    assert table["test_key"].to_list() == [
+        key_of("acme", repository, "s", "C", name, "") for repository, name in (("43", "a"), ("42", "a"), ("42", "b"))
+    ]
+
+
+def test_addresses_of_people_are_redacted_on_request() -> None:
+    cases = case_frame([case(outcome=Outcome.FAILED, failure_message="mail to jane@example.com failed")], 0)
+    assert executions_frame(cases, [CONTEXT])["failure_message"][0] == "mail to jane@example.com failed"
+    assert "jane" not in executions_frame(cases, [CONTEXT], emails=True)["failure_message"][0]
