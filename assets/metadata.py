@@ -9,6 +9,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from flakeguard_pipeline.domain.model import ISSUES, IssueCode
+
 PREVIEW_ROWS = 20
 """Rows in a preview: what fits a screen."""
 
@@ -31,6 +33,13 @@ def reasons(rejected: Mapping[str, int]) -> dg.MarkdownMetadataValue:
     """Return reason codes and how often each occurred."""
     ordered = sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
     return table(ordered, ("reason code", "files")) if ordered else dg.MetadataValue.md("nothing was rejected")
+
+
+def issues(found: Mapping[str, int]) -> dg.MarkdownMetadataValue:
+    """Return issue codes, in how many reports each was found, and what it means."""
+    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    rows = [(code, reports, ISSUES[IssueCode(code)]) for code, reports in ordered]
+    return table(rows, ("issue code", "reports", "each")) if rows else dg.MetadataValue.md("nothing to mend")
 
 
 def lines(texts: Sequence[str]) -> dg.MarkdownMetadataValue:

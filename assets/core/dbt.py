@@ -18,7 +18,7 @@ from flakeguard_pipeline.bundled import bundled
 from flakeguard_pipeline.warehouse import builds, load
 from flakeguard_pipeline.warehouse.migrate import upgrade
 
-ROLLUPS = "staging intermediate marts.test_execution"
+ROLLUPS = "staging intermediate marts.test_execution marts.report_health"
 MARTS = "marts.test_health marts.quarantine marts.quarantine_event"
 
 GROUP_OF_FOLDER = {"staging": CORE, "intermediate": FLAKINESS}

@@ -84,7 +84,12 @@ def core_tables(
     )
     yield dg.MaterializeResult(
         asset_key=TEST_EXECUTION,
-        metadata={"reports": counts.reports, "executions": counts.executions, "seconds": seconds},
+        metadata={
+            "reports": counts.reports,
+            "executions": counts.executions,
+            "reports_to_mend": metadata.issues(counts.issues),
+            "seconds": seconds,
+        },
     )
     yield dg.MaterializeResult(
         asset_key=REJECTED_ARTIFACT,

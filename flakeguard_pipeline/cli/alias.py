@@ -173,6 +173,8 @@ def _login_name() -> str:
 
 
 def _outcome(made: "list[Decided]", *, is_accepted: bool) -> Iterator[str]:
+    from flakeguard_pipeline.domain.aliases import AliasState
+
     word = "accepted" if is_accepted else "rejected"
     for each in made:
         decision = each.alias.decision
@@ -185,8 +187,10 @@ def _outcome(made: "list[Decided]", *, is_accepted: bool) -> Iterator[str]:
         yield "Nothing changes."
     elif is_accepted:
         yield "The next `flakeguard run` carries the history over."
+    elif any(each.was is AliasState.ACCEPTED for each in made):
+        yield "The next `flakeguard run` gives each test its own history again."
     else:
-        yield "The next `flakeguard run` takes it into account."
+        yield "It is not proposed again." if len(made) == 1 else "They are not proposed again."
 
 
 def _lines(shown: "Iterable[Alias]") -> Iterator[str]:

@@ -40,6 +40,10 @@ def _lines(
     yield f"  Rejected    {rejected:>9,}{'  files, kept in the landing zone:' if rejected else ''}"
     for code, reason, files in summary.rejected:
         yield f"    {files:>6,}  {code}: {reason}"
+    if summary.issues:
+        yield "  To mend in CI (marts.report_health says which):"
+    for code, issue, reports in summary.issues:
+        yield f"    {reports:>6,}  {code}: {issue}"
     yield ""
     yield "Test variants: " + (
         ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in summary.by_status.items()) or "none"

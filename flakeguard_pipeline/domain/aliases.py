@@ -61,7 +61,7 @@ def state_of(old_test_key: str, new_test_key: str, decisions: Iterable[AliasDeci
         return AliasState.PROPOSED
     if not own[-1].is_accepted:
         return AliasState.REJECTED
-    return AliasState.ACCEPTED if accepted(known)[old_test_key] is own[-1] else AliasState.REPLACED
+    return AliasState.ACCEPTED if accepted(known).get(old_test_key) is own[-1] else AliasState.REPLACED
 
 
 def final_keys(pairs: Mapping[str, str]) -> dict[str, str]:

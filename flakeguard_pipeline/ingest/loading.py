@@ -43,6 +43,7 @@ class LoadCounts:
     executions: int = 0
     passed_over_files: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    issues: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
     def add(self, rows: AttemptRows) -> None:
@@ -52,7 +53,8 @@ class LoadCounts:
         self.reports += len(rows.reports)
         self.executions += rows.execution_count
         self.passed_over_files += rows.run["passed_over_files"] if rows.run else 0
-        self.rejected.update(row["reason_code"] for row in rows.rejected)
+        self.rejected.update(row["reason_code"] for row in distinct(rows.rejected))
+        self.issues.update(row["issue_code"] for row in rows.issues)
 
 
 def attempts_to_load(settings: Settings, zone: LandingZone, warehouse: Warehouse) -> list[WantedAttempt]:

@@ -62,11 +62,16 @@ class Alias:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What came of one decision: `alias` as it stands now, and what it replaced. Not `is_new`: it was so already."""
+    """What came of one decision: `alias` as it stands now, `was` how it stood before, and what it replaced."""
 
     alias: Alias
-    is_new: bool
+    was: AliasState
     replaced: Alias | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the decision changes anything."""
+        return self.alias.state is not self.was
 
 
 def read_alias_decisions(connection: Connection, repository: Repository) -> list[AliasDecision]:
@@ -176,9 +181,9 @@ def decide_aliases(
             counts = Counter(each.old_test_key for each in decisions)
             for alias in (each for each in aliases if each.repository == member):
                 pair = (alias.old_test_key, alias.new_test_key)
-                goal = AliasState.ACCEPTED if is_accepted else AliasState.REJECTED
-                if state_of(*pair, decisions) is goal:
-                    made.append(Decided(_decided(alias, decisions), is_new=False))
+                was = state_of(*pair, decisions)
+                if was is (AliasState.ACCEPTED if is_accepted else AliasState.REJECTED):
+                    made.append(Decided(_decided(alias, decisions), was))
                     continue
                 held = accepted(decisions).get(alias.old_test_key)
                 decision = AliasDecision(*pair, is_accepted, actor, reason, decided_at)
@@ -188,7 +193,7 @@ def decide_aliases(
                 rows.append(_row(member, decision, counts[alias.old_test_key]))
                 counts[alias.old_test_key] += 1
                 replaced = _replaced(connection, member, held, decisions) if held and is_accepted else None
-                made.append(Decided(_decided(alias, decisions), is_new=True, replaced=replaced))
+                made.append(Decided(_decided(alias, decisions), was, replaced))
         connection.insert(load.name_of(tables.alias_decision), load.frame_of(tables.alias_decision, rows))
     return made
 

@@ -50,6 +50,7 @@ class Summary:
     inferred_passes: int
     newest_known_at: datetime | None
     rejected: tuple[tuple[str, str, int], ...]
+    issues: tuple[tuple[str, str, int], ...]
     by_status: dict[str, int]
     findings: tuple[Finding, ...]
     quarantined: tuple[Quarantined, ...]
@@ -60,12 +61,14 @@ def summarise(warehouse: Warehouse) -> Summary:
     with warehouse.connect() as connection:
         counts = connection.read(query("summary_counts")).row(0, named=True)
         rejected = connection.read(query("summary_rejected"))
+        issues = connection.read(query("summary_issues"))
         statuses = connection.read(query("summary_statuses"))
         findings = connection.read(query("summary_findings"), {"shown": FINDINGS_SHOWN})
         quarantined = connection.read(query("summary_quarantined"))
     return Summary(
         **counts,
         rejected=tuple(rejected.iter_rows()),
+        issues=tuple(issues.iter_rows()),
         by_status=dict(statuses.iter_rows()),
         findings=tuple(Finding(**row) for row in findings.iter_rows(named=True)),
         quarantined=tuple(Quarantined(**row) for row in quarantined.iter_rows(named=True)),

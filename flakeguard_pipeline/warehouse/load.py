@@ -103,8 +103,8 @@ def unattributed(connection: Connection) -> pl.DataFrame:
 def core_version(connection: Connection) -> str:
     """Return a digest of the state of `core`: equal digests mean equal rows, whatever order they were loaded in.
 
-    Decisions on aliases are part of it: they say which executions are of one test.
+    Accepted aliases are part of it: they say which executions are of one test.
     """
     frame = connection.read("select load_digest from core.run_attempt order by load_digest")
-    decisions = connection.read(query("alias_decisions"))
-    return stable_id(["core", *frame["load_digest"].to_list(), *map(str, chain.from_iterable(decisions.iter_rows()))])
+    aliases = connection.read(query("accepted_aliases"))
+    return stable_id(["core", *frame["load_digest"].to_list(), *chain.from_iterable(aliases.iter_rows())])

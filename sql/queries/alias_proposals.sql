@@ -26,4 +26,4 @@ inner join core.repository
         and alias_proposal.repository_id = repository.repository_id
 order by
     alias_proposal.org, repository.full_name, alias_proposal.repository_id, alias_proposal.confidence desc,
-    alias_proposal.old_test_key, alias_proposal.new_test_key
+    alias_proposal.old_classname, alias_proposal.old_name, alias_proposal.old_test_key, alias_proposal.new_test_key

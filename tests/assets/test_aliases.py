@@ -185,7 +185,10 @@ def test_the_roll_ups_are_built_anew_once(story: Told) -> None:
 
 
 def test_taking_an_alias_back_gives_each_test_its_own_history_and_quarantine(story: Told) -> None:
-    assert story.said["reject"].output.splitlines()[-1] == "The next `flakeguard run` takes it into account."
+    assert (
+        story.said["reject"].output.splitlines()[-1]
+        == "The next `flakeguard run` gives each test its own history again."
+    )
     renamed, back = story.stages["renamed"], story.stages["taken back"]
     assert back.health == renamed.health
     assert (back.quarantined, back.exported) == (renamed.quarantined, renamed.exported)

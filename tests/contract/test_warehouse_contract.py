@@ -47,6 +47,10 @@ COLUMNS = {
         "is_final", "started_at", "duration_us", "event", "pr_number", "head_sha", "branch", "is_default_branch",
         "failure_message", "failure_signature", "artifact_id", "run_url",
     ),
+    "marts.report_health": (
+        "org", "repository", "workflow", "run_id", "run_attempt", "artifact", "path", "level", "reason_codes",
+        "reasons", "dialect", "executions", "run_started_at", "run_url",
+    ),
     "flakiness.health_snapshot": ("org", "test_key", "variant", "as_of", "status"),
     "core.rejected_artifact": ("org", "run_id", "artifact", "path", "reason_code", "reason", "detail"),
     "core.inferred_pass": ("org", "run_id", "run_attempt", "job_id", "test_key", "variant"),
@@ -57,10 +61,11 @@ KEYS = {
     "marts.quarantine": ("org", "repository", "test_key", "variant"),
     "marts.quarantine_event": ("decision_id",),
     "marts.test_execution": ("org", "repository_id", "run_id", "run_attempt", "report_id", "ordinal"),
+    "marts.report_health": ("org", "repository_id", "run_id", "run_attempt", "artifact", "path", "digest"),
     "flakiness.health_snapshot": ("org", "repository_id", "as_of", "test_key", "variant"),
 }
 
-MARTS = ("test_health", "quarantine", "quarantine_event", "test_execution")
+MARTS = ("test_health", "quarantine", "quarantine_event", "test_execution", "report_health")
 STATUSES = {"healthy", "flaky", "broken", "fixed", "insufficient_evidence"}
 OUTCOMES = {"passed", "failed", "errored", "skipped"}
 STATES = {"", "quarantined", "released", "expired"}
@@ -99,6 +104,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "test-results-linux/r.xml": retried,
         "test-results-windows/r.xml": report(case("test_retried", "errored")),
         "empty.xml": b"",
+        "cut.xml": retried[:-60],
+        "repeated.xml": report(case("test_one"), case("test_one")),
     }
     add_run(folder / "drop", run_object(13), files)
     command = [str(Path(sys.executable).with_name("flakeguard")), "run", "--drop", "drop"]
@@ -156,6 +163,33 @@ def test_times_have_a_zone(run: Run, relation: str) -> None:
         if isinstance(kind, pl.Datetime) and kind.time_zone is None
     ]
     assert naive == []
+
+
+# -- report health ----------------------------------------------------------------------------------------------
+
+
+def test_each_report_has_a_level_and_the_reasons_for_it(run: Run) -> None:
+    rows = run.read(
+        "select path, level, reason_codes, executions from marts.report_health where run_id = '13' order by path, artifact"
+    ).rows()
+    assert rows == [
+        ("cut.xml", "suboptimal", "not_well_formed", 2),
+        ("empty.xml", "invalid", "empty_file", 0),
+        ("r.xml", "valid", "", 3),
+        ("r.xml", "valid", "", 1),
+        ("repeated.xml", "suboptimal", "repeated_name", 2),
+    ]
+
+
+def test_the_reasons_say_where_and_what_to_do(run: Run) -> None:
+    reasons = dict(run.read("select path, reasons from marts.report_health where level <> 'valid'").iter_rows())
+    assert "line 1, column" in reasons["cut.xml"]
+    assert reasons["repeated.xml"].endswith("give parameters ids (2 of 2, first: test_one)")
+
+
+def test_the_newest_run_that_left_files_comes_first(run: Run) -> None:
+    newest = run.read("select distinct run_id from marts.report_health where recency = 1")
+    assert newest["run_id"].to_list() == ["13"]
 
 
 # -- executions ----------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ EMPTY = Summary(
     inferred_passes=0,
     newest_known_at=None,
     rejected=(),
+    issues=(),
     by_status={},
     findings=(),
     quarantined=(),
@@ -54,6 +55,7 @@ FULL = Summary(
     inferred_passes=0,
     newest_known_at=datetime(2026, 3, 2, 21, 30, tzinfo=UTC),
     rejected=(("empty_file", "is empty", 1200), ("not_a_zip", "is no zip archive", 1)),
+    issues=(("repeated_name", "has tests of one name", 12),),
     by_status={"broken": 1, "flaky": 1, "insufficient_evidence": 2},
     findings=(BROKEN, FLAKY),
     quarantined=(QUARANTINED,),
@@ -81,6 +83,8 @@ As of 2026-03-03 00:00 UTC
   Rejected        1,201  files, kept in the landing zone:
      1,200  empty_file: is empty
          1  not_a_zip: is no zip archive
+  To mend in CI (marts.report_health says which):
+        12  repeated_name: has tests of one name
 
 Test variants: 1 broken, 1 flaky, 2 insufficient evidence
 

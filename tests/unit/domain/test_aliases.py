@@ -58,6 +58,7 @@ def test_a_rejection_ends_the_acceptance_of_its_own_pair_only():
         (["+A B"], AliasState.ACCEPTED),
         (["+A B", "-A C"], AliasState.ACCEPTED),
         (["+A B", "+A C"], AliasState.REPLACED),
+        (["+A B", "+A C", "-A C"], AliasState.REPLACED),
         (["+A B", "-A B"], AliasState.REJECTED),
         (["+A B", "-A B", "+A B"], AliasState.ACCEPTED),
     ],

@@ -22,6 +22,7 @@ from flakeguard_pipeline.operations.alias_decisions import (
     pair_of,
 )
 from flakeguard_pipeline.warehouse import load, tables
+from flakeguard_pipeline.warehouse.queries import query
 from tests.support.drops import add_run, case, report, run_object
 from tests.support.places import Place
 
@@ -138,18 +139,23 @@ def test_all_are_decided_or_none(loaded: Place):
     assert rows(loaded) == []
 
 
-def test_every_decision_is_another_state_of_core(loaded: Place):
+def test_what_is_accepted_is_part_of_the_state_of_core(loaded: Place):
     def version() -> str:
         with loaded.warehouse.connect() as connection:
             return load.core_version(connection)
 
-    seen = [version()]
-    for accept in (True, False, True):
-        decide(loaded, ("test_a", "test_b"), accept=accept)
-        seen.append(version())
-    assert len(set(seen)) == 4
+    before = version()
+    decide(loaded, ("test_c", "test_a"), accept=False)
+    assert version() == before  # refusing a proposal changes no history
     decide(loaded, ("test_a", "test_b"))
-    assert version() == seen[-1]
+    first = version()
+    decide(loaded, ("test_a", "test_d"))
+    second = version()
+    assert len({before, first, second}) == 3
+    decide(loaded, ("test_a", "test_b"), accept=False)
+    assert version() == second
+    decide(loaded, ("test_a", "test_d"), accept=False)
+    assert version() == before
 
 
 def test_a_pair_that_nobody_proposed_can_be_accepted_and_is_listed(loaded: Place):
@@ -201,8 +207,10 @@ def test_the_command_says_what_was_decided_and_when_it_takes_effect(loaded: Plac
     assert again.endswith("\nNothing changes.\n")
     replaced = command(loaded, "accept", known[3].alias_id, "--reason", "no, that", "--actor", "ada").output
     assert f"  It replaces {known[0].alias_id}: {shown}\n" in replaced
-    rejected = command(loaded, "reject", known[3].alias_id, "--reason", "two tests", "--actor", "ada").output
-    assert rejected.splitlines()[-1] == "The next `flakeguard run` takes it into account."
+    taken_back = command(loaded, "reject", known[3].alias_id, "--reason", "two tests", "--actor", "ada").output
+    assert taken_back.splitlines()[-1] == "The next `flakeguard run` gives each test its own history again."
+    refused = command(loaded, "reject", known[1].alias_id, "--reason", "two tests", "--actor", "ada").output
+    assert refused.splitlines()[-1] == "It is not proposed again."
 
 
 def test_the_command_takes_a_pair_by_its_keys(loaded: Place):
@@ -279,6 +287,7 @@ def test_dbt_follows_the_decisions_as_the_command_does(steps: list[tuple[str, st
         made = tried
     expected = final_keys({key: each.new_test_key for key, each in accepted(made).items()})
     model = (bundled("dbt") / "models" / "staging" / "stg_test_alias.sql").read_text(encoding="utf-8")
+    holding = query("accepted_aliases").replace("core.alias_decision", "alias_rows")
     frame = pl.DataFrame(
         [
             {
@@ -297,5 +306,7 @@ def test_dbt_follows_the_decisions_as_the_command_does(steps: list[tuple[str, st
     with duckdb.connect() as connection:
         connection.register("alias_rows", frame.to_arrow())
         found = connection.execute(model.replace("{{ source('core', 'alias_decision') }}", "alias_rows")).fetchall()
+        held = connection.execute(holding).fetchall()
+    assert {old: new for _, _, old, new in held} == {old: each.new_test_key for old, each in accepted(made).items()}
     assert {old: new for _, _, old, new in found} == expected
     assert len(found) == len(expected)
