@@ -26,7 +26,9 @@ def evidence_json(row: Mapping[str, Any] | None, runs: Collection[Run], signatur
     `row` is the test's row of the health frame; None where it has none any more, which leaves counts of 0.
     `runs` come newest first. `known_signatures` is there only where they were given.
     """
-    counts = ("executions", "failures", "same_commit_flips", "infra_failures", "clean_executions")
+    counts = (
+        "executions", "failures", "same_commit_flips", "inferred_passes", "infra_failures", "clean_executions",
+    )  # fmt: skip
     evidence: dict[str, Any] = {name: row[name] if row else 0 for name in counts}
     evidence["runs"] = [{"run_id": run.run_id, "run_attempt": run.run_attempt} for run in runs]
     if row:
@@ -49,8 +51,10 @@ def flaky_text(row: Mapping[str, Any]) -> str:
     flips = row["same_commit_flips"]
     infra = row["infra_failures"]
     outages = f", {infra} of them in run-wide outages" if infra else ""
+    inferred = row["inferred_passes"]
+    unseen = f", and passed {_times(inferred)} by inference" if inferred else ""
     return (
-        f"failed {row['failures']} of {_count(row['executions'], 'execution')}{outages} "
+        f"failed {row['failures']} of {_count(row['executions'], 'execution')}{outages}{unseen} "
         f"(flake rate {percent(row['flake_rate'])} %, 90 %: {percent(row['flake_rate_low'])} to "
         f"{percent(row['flake_rate_high'])}); passed and failed on the same commit {_times(flips)}"
     )

@@ -64,8 +64,9 @@ whose tests were deleted mostly less."""
 MIN_CONFIDENCE = 0.5
 """Less likely than not is not worth a person's time."""
 
-MAX_PROPOSALS = 2_000
-"""Proposals for one repository, the surest first: beyond that nobody reads the list, and something else is wrong."""
+MAX_PROPOSALS = 20_000
+"""Proposals for one repository, the surest first: a package of thousands of tests may move in one commit, and more
+than that fills a table for nobody."""
 
 MAX_BLOCK_PAIRS = 10_000
 """Pairs among tests that share a name or a place at one commit. More of them (a hundred tests with one name) cannot

@@ -132,6 +132,8 @@ def test_the_lineage_is_whole(definitions: dg.Definitions):
     for mart in ("marts/quarantine", "marts/quarantine_event"):
         assert upstream[mart] >= set(chain[:6])
     assert upstream["marts/test_health"] >= set(chain[:5])
+    assert upstream["flakiness/health_snapshot"] >= {"core/inferred_pass", "intermediate/int_inferred_pass"}
+    assert "core/inferred_pass" not in upstream["marts/test_execution"]
     assert upstream["marts/test_execution"] >= set(chain[:3])
 
 

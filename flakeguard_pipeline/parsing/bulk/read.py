@@ -51,19 +51,29 @@ class BulkReading:
 
 
 def read_bulk(reports: Sequence[SimpleReport], pool: Executor | None = None) -> BulkReading:
-    """Read simple reports; `report` in the frame is the position among them. A `pool` lets both parses run at once."""
+    """Read simple reports; `report` in the frame is the position among them.
+
+    A `pool` of threads lets half of them, or half of the parsing of one, be done at the same time.
+    """
     if not reports:
         return BulkReading(no_cases(), [])
+    middle = len(reports) // 2
+    if pool is not None and middle:
+        second = pool.submit(read_bulk, reports[middle:])
+        return _combined(read_bulk(reports[:middle]), second.result())
     try:
         return _read(reports, pool)
     except _FAULTS:
         if len(reports) == 1:
             return BulkReading(no_cases(), [None])
     # one of them is at fault: halve until it is alone
-    middle = len(reports) // 2
-    first, second = read_bulk(reports[:middle], pool), read_bulk(reports[middle:], pool)
-    shifted = second.cases.with_columns(pl.col("report") + pl.lit(middle, dtype=pl.UInt32()))
-    return BulkReading(pl.concat([first.cases, shifted]), first.dialects + second.dialects)
+    return _combined(read_bulk(reports[:middle]), read_bulk(reports[middle:]))
+
+
+def _combined(first: BulkReading, second: BulkReading) -> BulkReading:
+    shift = pl.lit(len(first.dialects), dtype=CASE_SCHEMA["report"])
+    cases = pl.concat([first.cases, second.cases.with_columns(pl.col("report") + shift)])
+    return BulkReading(cases, first.dialects + second.dialects)
 
 
 def _read(reports: Sequence[SimpleReport], pool: Executor | None) -> BulkReading:

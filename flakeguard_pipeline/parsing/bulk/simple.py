@@ -1,8 +1,9 @@
 """Which reports are simple enough to be read in bulk, told from their bytes alone.
 
 A simple report is JUnit XML in UTF-8 without anything that needs more than a glance: no DOCTYPE, no comment before
-its root, no carriage return, no character that XML forbids, no tag with thousands of attributes. What is not simple is
-read by document.py, with the same result.
+its root, no carriage return, no character that XML forbids, no tag with thousands of attributes, no prefix before a
+name that means something, no stack trace that is an element. What is not simple is read by document.py, with the same
+result.
 """
 
 import re
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flakeguard_pipeline.parsing.decoding import UnsupportedEncodingError, declared_encoding
+from flakeguard_pipeline.parsing.writers import SUITE_MARKS
 
 MAX_BULK_BYTES = 64 * 1024**2
 """Bytes of the largest report that is read in bulk, and of all that are read at once: it bounds the memory, which is
@@ -33,6 +35,14 @@ _NONCHARACTERS = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")
 _LAST_CONTROL = 31
 _LINE_FEED = 10
 _SECTION = b"<![CDATA["
+_STACK = b"<stackTrace"
+_ATTRIBUTES = "|".join(("classname", "class", "line", "status", "message", "type", "id", "tests", *SUITE_MARKS))
+_ELEMENTS = (
+    r"test(?:case|suite)|failure|error|skipped|system-(?:out|err)|propert(?:y|ies)|(?:flaky|rerun)(?:Failure|Error)"
+)
+# The native parser drops the prefixes of attributes, so that `xsi:type` would be a failure's type, and keeps those of
+# elements; document.py has it the other way round. A match in some text costs a little time.
+_PREFIXED = re.compile(f":(?:(?:{_ATTRIBUTES})[ \\t\\n]*=|(?:{_ELEMENTS})[ \\t\\n/>])".encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,8 @@ def simple_report(data: bytes) -> SimpleReport | None:
     if root is None or not _is_plain_prolog(data[start : root.start()].lstrip(b" \t\n")):
         return None
     if not _is_legal(data) or _has_crowded_tag(data, root.start()):
+        return None
+    if _STACK in data or _PREFIXED.search(data, root.start()) is not None:
         return None
     return SimpleReport(data, root.start(), is_single_suite=not root[1])
 

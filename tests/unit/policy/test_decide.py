@@ -48,6 +48,16 @@ def test_the_evidence_of_a_decision():
     assert "2 of them in run-wide outages" in event.rationale
 
 
+def test_a_decision_tells_of_the_inferred_passes_that_its_flake_rate_rests_on():
+    (event,) = decisions([health_row(inferred_passes=1200)])
+    assert event.rationale.startswith("failed 7 of 412 executions, and passed 1200 times by inference (flake rate ")
+    assert json.loads(event.evidence)["inferred_passes"] == 1200
+
+
+def test_inferred_passes_are_no_executions_that_a_floor_asks_for():
+    assert decisions([health_row(executions=9, inferred_passes=1200)]) == []
+
+
 def test_the_evidence_lists_only_the_newest_flakes():
     flakes = [flake(run=f"r{number:03d}", known_at=NOW - number * DAY) for number in range(50)]
     (event,) = decisions([health_row()], flakes)
