@@ -183,7 +183,7 @@ class Writer:
         if not self._plain and self._chance(6):
             text = text.replace("\n", "\r\n")
         if not self._plain and self._chance(12):
-            text = text.removeprefix(prolog)
+            text = body
             return self._pick(
                 (
                     text.encode("utf-16"),
@@ -249,7 +249,7 @@ class Writer:
         children = [self._case_child() for _ in range(self._below(MAX_CHILDREN) if self._chance(2) else 0)]
         return self._element("testcase", attributes, self._shuffled_noise(*children))
 
-    def _case_child(self) -> str:
+    def _case_child(self) -> str:  # noqa: PLR0911 - a table of children
         kind = self._below(9 if self._plain else 16)
         if kind < 5:
             return self._told(self._pick(("failure", "failure", "error", "skipped")))
@@ -401,7 +401,23 @@ def plain(random: Random) -> bytes:
     return Writer(random, plain=True).document()
 
 
-DAMAGES = (b"<", b">", b"&", b"]]>", b"--", b'"', b"</testsuite>", b"</testsuites>", b"<testsuite>", b"\x00", b"\xff", b"&#0;", b"<x a='1' a='2'/>", b"</report>", b"<!ENTITY a 'b'>")  # fmt: skip
+DAMAGES = (
+    b"<",
+    b">",
+    b"&",
+    b"]]>",
+    b"--",
+    b'"',
+    b"</testsuite>",
+    b"</testsuites>",
+    b"<testsuite>",
+    b"\x00",
+    b"\xff",
+    b"&#0;",
+    b"<x a='1' a='2'/>",
+    b"</report>",
+    b"<!ENTITY a 'b'>",
+)
 
 
 def damaged(random: Random, document: bytes) -> bytes:

@@ -94,7 +94,8 @@ def _read(reports: Sequence[SimpleReport], pool: Executor | None) -> BulkReading
         refused |= _with_odd_characters(rows) | _with_odd_characters(children)
     firsts = _suites_of(first_rows)
     cases, misread = _cases(rows, firsts), set[int]()
-    if children.height:
+    # a status may say that a case has failed, and its output is wanted then, though no element tells of it
+    if children.height or cases["outcome"].max() != PASSED:
         cases, misread = add_failures(reports, document, cases, firsts, children)
     refused |= misread
     dialects = writers(reports)

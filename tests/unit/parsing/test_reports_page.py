@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flakeguard_pipeline.domain.model import ReasonCode
+from flakeguard_pipeline.domain.model import IssueCode, ReasonCode
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "reference" / "reports.md").read_text(encoding="utf-8")
@@ -37,3 +37,8 @@ def test_every_reason_code_is_listed(code: ReasonCode) -> None:
 
 def test_no_reason_code_is_made_up() -> None:
     assert set(re.findall(r"^\| `([a-z_]+)` \|", LIMITS, re.MULTILINE)) == {code.value for code in ReasonCode}
+
+
+@pytest.mark.parametrize("code", IssueCode)
+def test_every_issue_code_is_listed(code: IssueCode) -> None:
+    assert f"| `{code.value}` |" in PAGE
