@@ -120,6 +120,7 @@ class _Pass:
         self._parser = expat.ParserCreate(source.expat_encoding if repair is None else "utf-8")
         self._chains = RetryChains()
         self._reader: DialectReader | None = None
+        self._prefix = ""
         # where text goes, innermost last, with the depth of the element that it belongs to
         self._sinks: list[tuple[int, HeadTail]] = []
         self.depth = 0
@@ -210,8 +211,8 @@ class _Pass:
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         self.depth += 1
-        if ":" in tag:
-            tag = tag.rpartition(":")[2]
+        if self._prefix:
+            tag = tag.removeprefix(self._prefix)
         if self._sinks:
             # text inside a child is the child's
             self._parser.CharacterDataHandler = None
@@ -220,6 +221,9 @@ class _Pass:
                 self.stop(ReasonCode.TOO_DEEP, f"{self._line()}: more than {MAX_DEPTH} levels of elements")
             self._reader.start(tag, attributes)
             return
+        # other prefixes than the root's are other vocabularies
+        prefix, colon, tag = tag.rpartition(":")
+        self._prefix = prefix + colon
         make = reader_for(tag, attributes)
         if make is None:
             self.may_be_report = False
@@ -236,7 +240,7 @@ class _Pass:
                 self._sinks[-1][1].add if self._sinks and self._sinks[-1][0] == self.depth - 1 else None
             )
         if self.depth > 1 and self._reader is not None:
-            self._reader.end(tag.rpartition(":")[2] if ":" in tag else tag)
+            self._reader.end(tag.removeprefix(self._prefix) if self._prefix else tag)
         self.depth -= 1
         if self.depth == 0 and self._reader is not None:
             # known only now, where it shows in what the document holds

@@ -8,8 +8,11 @@ from collections.abc import Mapping
 UNKNOWN_WRITER = "junit"
 """The dialect of a JUnit report whose writer leaves no mark."""
 
-ROOT_MARKS = ("name", "id", "noNamespaceSchemaLocation", "tests")
-"""Attributes of the root, without their namespaces, that tell a writer."""
+SCHEMA = "xsi:noNamespaceSchemaLocation"
+"""Where Surefire's reports, and those of its imitators, name their schema."""
+
+ROOT_MARKS = ("name", "id", "tests", SCHEMA)
+"""Attributes of the root that tell a writer."""
 
 SUITE_MARKS = (
     "name",
@@ -46,7 +49,7 @@ def writer_of(root: str, attributes: Mapping[str, str], suite: Mapping[str, str]
         attributes: attributes of the root; those of ROOT_MARKS count.
         suite: attributes of the first suite, those of SUITE_MARKS count; empty where none is known yet.
     """
-    if any(name.endswith("noNamespaceSchemaLocation") and "surefire" in value for name, value in attributes.items()):
+    if "surefire" in attributes.get(SCHEMA, ""):
         return "surefire"
     if root == "testsuite":
         return _of_suite(attributes)

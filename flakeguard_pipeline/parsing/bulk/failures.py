@@ -49,7 +49,8 @@ def add_failures(
         children: the rows of `children.yml`.
     """
     named = children["property_names"].is_not_null()
-    telling = children["property_names"].str.contains("invocations", literal=True).fill_null(False)
+    stacks = pl.any_horizontal(pl.col(f"{kind}_stack").is_not_null() for kind in _KINDS)
+    telling = stacks | pl.col("property_names").str.contains("invocations", literal=True).fill_null(value=False)
     misread = set(children.filter(telling)["report"].to_list())
     children = children.filter(~named)
     misread |= _with_other_elements(document, children)

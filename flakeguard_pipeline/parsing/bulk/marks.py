@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from flakeguard_pipeline.parsing.bulk.simple import SimpleReport
 from flakeguard_pipeline.parsing.bulk.tables import joined, parser, table
-from flakeguard_pipeline.parsing.writers import ROOT_MARKS, SUITE_MARKS, writer_of
+from flakeguard_pipeline.parsing.writers import ROOT_MARKS, SCHEMA, SUITE_MARKS, writer_of
 
 _CASE = b"<testcase"
-_SCHEMA = "noNamespaceSchemaLocation"
 
 
 def writers(reports: Sequence[SimpleReport]) -> list[str | None]:
@@ -18,12 +17,12 @@ def writers(reports: Sequence[SimpleReport]) -> list[str | None]:
     suites = table(parser("marks").parse(joined([_beginning(report) for report in reports])), "suites")
     found: list[str | None] = [None] * len(reports)
     root_marks = [f"root_{name}" for name in ROOT_MARKS]
-    suite_marks = [f"suite_{name}" for name in (*SUITE_MARKS, _SCHEMA)]
+    suite_marks = [f"suite_{name}" for name in (*SUITE_MARKS, SCHEMA)]
     rows = suites.unique("report", keep="first", maintain_order=True).select("report", *root_marks, *suite_marks)
     # the reports of one project are mostly alike but for their times
     for number, *values in rows.iter_rows():
         root = _said(ROOT_MARKS, values[: len(root_marks)])
-        suite = _said((*SUITE_MARKS, _SCHEMA), values[len(root_marks) :])
+        suite = _said((*SUITE_MARKS, SCHEMA), values[len(root_marks) :])
         if reports[number].is_single_suite:
             found[number] = writer_of("testsuite", suite, suite)
         else:
