@@ -170,7 +170,8 @@ def test_times_have_a_zone(run: Run, relation: str) -> None:
 
 def test_each_report_has_a_level_and_the_reasons_for_it(run: Run) -> None:
     rows = run.read(
-        "select path, level, reason_codes, executions from marts.report_health where run_id = '13' order by path, artifact"
+        "select path, level, reason_codes, executions from marts.report_health "
+        "where run_id = '13' order by path, artifact"
     ).rows()
     assert rows == [
         ("cut.xml", "suboptimal", "not_well_formed", 2),
