@@ -85,7 +85,7 @@ def _with_other_elements(document: bytes, children: pl.DataFrame) -> set[int]:
     silent = children.filter(pl.all_horizontal(pl.col(name).is_null() for name in texts))
     if not silent.height:
         return set()
-    skips = tables.table(tables.parser("skips").parse(document), "children")
+    skips = tables.table(tables.parse("skips", document), "children")
     told = children.filter(_said("skipped"))
     silent_skips = dict(skips.group_by("report").len().iter_rows())
     for number, count in told.group_by("report").len().iter_rows():
@@ -215,7 +215,7 @@ def _with_outputs(reports: Sequence[SimpleReport], cases: pl.DataFrame, failed: 
 
 
 def _outputs(name: str, document: bytes, writing: list[int]) -> pl.DataFrame:
-    outputs = tables.table(tables.parser(name).parse(document), "children")
+    outputs = tables.table(tables.parse(name, document), "children")
     numbers = pl.Series(writing, dtype=pl.UInt32())
     return outputs.with_columns(numbers.gather(outputs["report"]).alias("report"))
 

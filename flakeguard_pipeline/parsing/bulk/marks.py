@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from flakeguard_pipeline.parsing.bulk.simple import SimpleReport
-from flakeguard_pipeline.parsing.bulk.tables import joined, parser, table
+from flakeguard_pipeline.parsing.bulk.tables import joined, parse, table
 from flakeguard_pipeline.parsing.writers import ROOT_MARKS, SCHEMA, SUITE_MARKS, writer_of
 
 _CASE = b"<testcase"
@@ -12,9 +12,9 @@ _CASE = b"<testcase"
 def writers(reports: Sequence[SimpleReport]) -> list[str | None]:
     """Return the dialect of each report whose first suite begins with its first test case, None for others.
 
-    Raises what the native parser raises where a beginning is not what it looks like (a comment with a test case in it).
+    Raises ParseFaultError where a beginning is not what it looks like (a comment with a test case in it).
     """
-    suites = table(parser("marks").parse(joined([_beginning(report) for report in reports])), "suites")
+    suites = table(parse("marks", joined([_beginning(report) for report in reports])), "suites")
     found: list[str | None] = [None] * len(reports)
     root_marks = [f"root_{name}" for name in ROOT_MARKS]
     suite_marks = [f"suite_{name}" for name in (*SUITE_MARKS, SCHEMA)]

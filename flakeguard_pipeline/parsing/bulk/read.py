@@ -18,13 +18,12 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import polars as pl
-from xml2arrow.exceptions import Xml2ArrowError
 
 from flakeguard_pipeline.domain.model import Outcome
 from flakeguard_pipeline.parsing.bulk.failures import OUTCOMES, PASSED, TEXTS, add_failures
 from flakeguard_pipeline.parsing.bulk.marks import writers
 from flakeguard_pipeline.parsing.bulk.simple import SimpleReport
-from flakeguard_pipeline.parsing.bulk.tables import END, SUITE, joined, parser, table
+from flakeguard_pipeline.parsing.bulk.tables import END, SUITE, ParseFaultError, joined, parse, table, without
 from flakeguard_pipeline.parsing.cases import CASE_SCHEMA, micros, no_cases
 from flakeguard_pipeline.parsing.junit import OUTCOME_OF_STATUS
 from flakeguard_pipeline.parsing.retries import number_retries
@@ -39,7 +38,6 @@ _CLEARLY_NO_HALF = 0.49
 0.004 microseconds away for durations of up to a year."""
 
 _CONTROLS = r"[\x00-\x08\x0b-\x1f\x{fffe}\x{ffff}]"
-_FAULTS = (Xml2ArrowError, ValueError, OSError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def read_bulk(reports: Sequence[SimpleReport], pool: Executor | None = None) -> 
         return _combined(read_bulk(reports[:middle]), second.result())
     try:
         return _read(reports, pool)
-    except _FAULTS:
+    except ParseFaultError:
         if len(reports) == 1:
             return BulkReading(no_cases(), [None])
     # one of them is at fault: halve until it is alone
@@ -78,13 +76,13 @@ def _combined(first: BulkReading, second: BulkReading) -> BulkReading:
 
 def _read(reports: Sequence[SimpleReport], pool: Executor | None) -> BulkReading:
     document = joined(reports)
-    waiting = pool.submit(parser("children").parse, document) if pool else None
-    parsed = parser("cases").parse(document)
-    children = table(waiting.result() if waiting else parser("children").parse(document), "children")
+    waiting = pool.submit(parse, "children", document) if pool else None
+    parsed = parse("cases", document)
+    children = table(waiting.result() if waiting else parse("children", document), "children")
     rows = table(parsed, "cases").with_row_index("row")
     roots = table(parsed, "roots")
     if roots["report"].n_unique() != len(reports) or (len(reports) > 1 and document.count(END) != len(reports)):
-        raise ValueError("a report reaches into another")
+        raise ParseFaultError("a report reaches into another")
     suites = table(parsed, "suites")
     first_rows = rows.filter(pl.col("case") == 0)
     refused = _misshapen(reports, roots, suites, first_rows, rows)
@@ -92,6 +90,7 @@ def _read(reports: Sequence[SimpleReport], pool: Executor | None) -> BulkReading
     # a single byte is found many times faster than two
     if b"#" in document and b"&#" in document:
         refused |= _with_odd_characters(rows) | _with_odd_characters(children)
+    children = without(children, refused)
     firsts = _suites_of(first_rows)
     cases, misread = _cases(rows, firsts), set[int]()
     # a status may say that a case has failed, and its output is wanted then, though no element tells of it
@@ -107,9 +106,7 @@ def _read(reports: Sequence[SimpleReport], pool: Executor | None) -> BulkReading
     cases = numbered.with_columns(
         pl.Series("outcome", [outcome.value for outcome in OUTCOMES]).gather(cases["outcome"])
     )
-    if refused:
-        cases = cases.filter(~pl.col("report").is_in(pl.Series(sorted(refused), dtype=pl.UInt32()).implode()))
-    return BulkReading(cases.select(*CASE_SCHEMA), dialects)
+    return BulkReading(without(cases, refused).select(*CASE_SCHEMA), dialects)
 
 
 def _misshapen(

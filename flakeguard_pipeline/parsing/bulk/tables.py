@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from xml2arrow import XmlToArrowParser
+from xml2arrow import Xml2ArrowError, XmlToArrowParser
 
 from flakeguard_pipeline.parsing.bulk.simple import SimpleReport
 
@@ -18,6 +18,10 @@ CASE = [*SUITE, "case"]
 
 END = b"</report>"
 """What ends each of the joined reports."""
+
+
+class ParseFaultError(Exception):
+    """The joined reports could not be parsed."""
 
 
 def joined(reports: Sequence[SimpleReport]) -> bytes:
@@ -32,9 +36,25 @@ def joined(reports: Sequence[SimpleReport]) -> bytes:
     return b"".join(parts)
 
 
+def parse(name: str, document: bytes) -> dict[str, Any]:
+    """Return the tables of joined reports by one of the declarations beside this module; threads may do so at once.
+
+    Raises:
+        ParseFaultError: a report is not well-formed, or not as declared.
+    """
+    try:
+        return _parser(name).parse(document)
+    except (Xml2ArrowError, ValueError, OSError) as error:
+        raise ParseFaultError from error
+    except BaseException as error:
+        # a panic of the native code is no Exception; it must not end a run of thousands of reports
+        if type(error).__name__ == "PanicException":
+            raise ParseFaultError from error
+        raise
+
+
 @cache
-def parser(name: str) -> XmlToArrowParser:
-    """Return the parser of one of the declarations beside this module; threads may share it."""
+def _parser(name: str) -> XmlToArrowParser:
     return XmlToArrowParser(Path(__file__).with_name(f"{name}.yml"))
 
 
@@ -43,3 +63,10 @@ def table(parsed: dict[str, Any], name: str) -> pl.DataFrame:
     frame = pl.DataFrame(pl.from_arrow(parsed[name]))
     positions = {"<report>": "report", "<suite>": "suite_number", "<case>": "case", "<child>": "child"}
     return frame.rename({old: new for old, new in positions.items() if old in frame.columns})
+
+
+def without(frame: pl.DataFrame, reports: set[int]) -> pl.DataFrame:
+    """Return a frame without the rows of some reports."""
+    if not reports:
+        return frame
+    return frame.filter(~pl.col("report").is_in(pl.Series(sorted(reports), dtype=pl.UInt32()).implode()))
