@@ -47,6 +47,7 @@ ASSETS = {
         "quarantine", ("core/run_attempt", "flakiness/health_snapshot", "quarantine/quarantine_event")
     ),
     "marts/quarantine_event": Shown("quarantine", ("core/run_attempt", "quarantine/quarantine_event")),
+    "marts/report_health": Shown("core", ("core/rejected_artifact", "core/test_execution", "staging/stg_run_attempt")),
     "marts/test_execution": Shown("core", ("staging/stg_test_execution",)),
     "marts/test_health": Shown("flakiness", ("core/run_attempt", "flakiness/health_snapshot")),
     "quarantine/quarantine_event": Shown("quarantine", ("flakiness/health_snapshot",)),

@@ -104,8 +104,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "test-results-linux/r.xml": retried,
         "test-results-windows/r.xml": report(case("test_retried", "errored")),
         "empty.xml": b"",
-        "cut.xml": retried[:-60],
-        "repeated.xml": report(case("test_one"), case("test_one")),
     }
     add_run(folder / "drop", run_object(13), files)
     command = [str(Path(sys.executable).with_name("flakeguard")), "run", "--drop", "drop"]
@@ -163,34 +161,6 @@ def test_times_have_a_zone(run: Run, relation: str) -> None:
         if isinstance(kind, pl.Datetime) and kind.time_zone is None
     ]
     assert naive == []
-
-
-# -- report health ----------------------------------------------------------------------------------------------
-
-
-def test_each_report_has_a_level_and_the_reasons_for_it(run: Run) -> None:
-    rows = run.read(
-        "select path, level, reason_codes, executions from marts.report_health "
-        "where run_id = '13' order by path, artifact"
-    ).rows()
-    assert rows == [
-        ("cut.xml", "suboptimal", "not_well_formed", 2),
-        ("empty.xml", "invalid", "empty_file", 0),
-        ("r.xml", "valid", "", 3),
-        ("r.xml", "valid", "", 1),
-        ("repeated.xml", "suboptimal", "repeated_name", 2),
-    ]
-
-
-def test_the_reasons_say_where_and_what_to_do(run: Run) -> None:
-    reasons = dict(run.read("select path, reasons from marts.report_health where level <> 'valid'").iter_rows())
-    assert "line 1, column" in reasons["cut.xml"]
-    assert reasons["repeated.xml"].endswith("give parameters ids (2 of 2, first: test_one)")
-
-
-def test_the_newest_run_that_left_files_comes_first(run: Run) -> None:
-    newest = run.read("select distinct run_id from marts.report_health where recency = 1")
-    assert newest["run_id"].to_list() == ["13"]
 
 
 # -- executions ----------------------------------------------------------------------------------------------
