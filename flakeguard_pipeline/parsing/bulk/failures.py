@@ -4,6 +4,7 @@ One element a case is the rule and is done in columns; a case with several goes 
 junit.py uses.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,7 +66,7 @@ def add_failures(
     cases = _described(cases, described)
     failed = cases.filter(pl.col("outcome") >= FAILED)
     if failed.height:
-        cases = _with_outputs(reports, cases, failed)
+        cases = _with_outputs(reports, document, cases, failed)
     return cases, misread
 
 
@@ -186,31 +187,36 @@ def _placed(values: pl.Series, rows: pl.Series, height: int) -> pl.Series:
     return pl.concat([pl.Series(values.name, [""]), values]).gather(place)
 
 
-def _with_outputs(reports: Sequence[SimpleReport], cases: pl.DataFrame, failed: pl.DataFrame) -> pl.DataFrame:
+def _with_outputs(
+    reports: Sequence[SimpleReport], document: bytes, cases: pl.DataFrame, failed: pl.DataFrame
+) -> pl.DataFrame:
     """Put the captured output to the cases that failed, their suite's where they have none."""
     writing = [number for number in failed["report"].unique().sort().to_list() if reports[number].holds(b"system-")]
     if not writing:
         return cases
-    document = tables.joined([reports[number] for number in writing])
+    if len(writing) < len(reports):
+        document = tables.joined([reports[number] for number in writing])
     failed = failed.filter(pl.col("report").is_in(pl.Series(writing, dtype=pl.UInt32()).implode()))
-    texts: dict[int, str] = {}
-    own = _outputs("outputs", document, writing)
     wanted = failed.select(pl.col("row").alias("failed_row"), *tables.CASE)
-    for (row,), some in own.join(wanted, on=tables.CASE).sort("child").group_by("failed_row", maintain_order=True):
-        texts[int(str(row))] = _joined(some)
-    told = pl.Series([row for row, text in texts.items() if text], dtype=pl.UInt32())
-    lacking = wanted.filter(~pl.col("failed_row").is_in(told.implode()))
-    if lacking.height:
-        of_suites = _outputs("suite_outputs", document, writing)
-        by_suite = {
-            key: _joined(some) for key, some in of_suites.sort("child").group_by(tables.SUITE, maintain_order=True)
-        }
-        for key, some in lacking.sort("failed_row").group_by(tables.SUITE, maintain_order=True):
-            if text := by_suite.get(key, ""):
-                texts |= dict.fromkeys(some["failed_row"].to_list()[:MAX_WAITING_FOR_OUTPUT], text)
+    own = _outputs("outputs", document, writing).join(wanted, on=tables.CASE)
+    texts = _joined(own, ["failed_row"])
+    lacking = [row for row in wanted.rows() if not texts.get(row[:1])]
+    if lacking:
+        suites = pl.DataFrame(
+            [row[1:3] for row in lacking], schema=dict.fromkeys(tables.SUITE, pl.UInt32()), orient="row"
+        )
+        of_suites = _joined(
+            _outputs("suite_outputs", document, writing).join(suites.unique(), on=tables.SUITE), tables.SUITE
+        )
+        told: Counter[tuple[Any, ...]] = Counter()
+        for row in lacking:
+            suite = row[1:3]
+            told[suite] += 1
+            if told[suite] <= MAX_WAITING_FOR_OUTPUT and of_suites.get(suite):
+                texts[row[:1]] = of_suites[suite]
     if not texts:
         return cases
-    rows = pl.Series(list(texts), dtype=pl.UInt32())
+    rows = pl.Series([row for (row,) in texts], dtype=pl.UInt32())
     return cases.with_columns(_placed(pl.Series("output", list(texts.values())), rows, cases.height))
 
 
@@ -220,8 +226,9 @@ def _outputs(name: str, document: bytes, writing: list[int]) -> pl.DataFrame:
     return outputs.with_columns(numbers.gather(outputs["report"]).alias("report"))
 
 
-def _joined(rows: pl.DataFrame) -> str:
-    outputs: list[HeadTail] = []
-    for out, err in rows.select("out", "err").iter_rows():
-        new_output(outputs).add(out or err or "")
-    return joined_outputs(outputs)
+def _joined(outputs: pl.DataFrame, key: list[str]) -> dict[tuple[Any, ...], str]:
+    """Return what is kept of the outputs of each test case or suite."""
+    kept: dict[tuple[Any, ...], list[HeadTail]] = {}
+    for *owner, out, err in outputs.sort(*key, "child").select(*key, "out", "err").iter_rows():
+        new_output(kept.setdefault(tuple(owner), [])).add(out or err or "")
+    return {owner: joined_outputs(buffers) for owner, buffers in kept.items()}

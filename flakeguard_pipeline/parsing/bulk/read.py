@@ -12,6 +12,7 @@ first row of whatever follows, which is therefore handed back too.
 Belongs here: columns. Does not belong here: what elements mean (junit.py), which is only repeated for whole columns.
 """
 
+import secrets
 from bisect import bisect_right
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -23,7 +24,7 @@ from flakeguard_pipeline.domain.model import Outcome
 from flakeguard_pipeline.parsing.bulk.failures import OUTCOMES, PASSED, TEXTS, add_failures
 from flakeguard_pipeline.parsing.bulk.marks import writers
 from flakeguard_pipeline.parsing.bulk.simple import SimpleReport
-from flakeguard_pipeline.parsing.bulk.tables import END, SUITE, ParseFaultError, joined, parse, table, without
+from flakeguard_pipeline.parsing.bulk.tables import SUITE, ParseFaultError, joined, parse, table, without
 from flakeguard_pipeline.parsing.cases import CASE_SCHEMA, micros, no_cases
 from flakeguard_pipeline.parsing.junit import OUTCOME_OF_STATUS
 from flakeguard_pipeline.parsing.retries import number_retries
@@ -75,13 +76,16 @@ def _combined(first: BulkReading, second: BulkReading) -> BulkReading:
 
 
 def _read(reports: Sequence[SimpleReport], pool: Executor | None) -> BulkReading:
-    document = joined(reports)
+    # a report that is made to close its element and open another cannot know the key of that
+    key = secrets.token_hex(8)
+    document = joined(reports, key)
     waiting = pool.submit(parse, "children", document) if pool else None
     parsed = parse("cases", document)
     children = table(waiting.result() if waiting else parse("children", document), "children")
     rows = table(parsed, "cases").with_row_index("row")
     roots = table(parsed, "roots")
-    if roots["report"].n_unique() != len(reports) or (len(reports) > 1 and document.count(END) != len(reports)):
+    keyed = roots.filter(pl.col("key") == key)
+    if roots["report"].n_unique() != len(reports) or keyed["report"].to_list() != list(range(len(reports))):
         raise ParseFaultError("a report reaches into another")
     suites = table(parsed, "suites")
     first_rows = rows.filter(pl.col("case") == 0)

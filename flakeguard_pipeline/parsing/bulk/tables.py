@@ -16,22 +16,22 @@ SUITE = ["report", "suite_number"]
 CASE = [*SUITE, "case"]
 """Identity of a test case."""
 
-END = b"</report>"
-"""What ends each of the joined reports."""
+NO_KEY = ""
 
 
 class ParseFaultError(Exception):
     """The joined reports could not be parsed."""
 
 
-def joined(reports: Sequence[SimpleReport]) -> bytes:
-    """Return one document of all reports; a single suite gets the root that it could have had."""
+def joined(reports: Sequence[SimpleReport], key: str = NO_KEY) -> bytes:
+    """Return one document of all reports, each in an element with `key`; a single suite gets the root it lacks."""
+    opening = f'<report key="{key}">'.encode() if key else b"<report>"
     parts: list[bytes | memoryview] = [b"<reports>"]
     for report in reports:
         if report.is_single_suite:
-            parts += (b"<report><testsuites>", report.root, b"</testsuites></report>")
+            parts += (opening, b"<testsuites>", report.root, b"</testsuites></report>")
         else:
-            parts += (b"<report>", report.root, END)
+            parts += (opening, report.root, b"</report>")
     parts.append(b"</reports>")
     return b"".join(parts)
 
