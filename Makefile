@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	&& echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test ui lint types imports sql check lock docs bench clean
+.PHONY: help demo test ui lint types imports sql check lock docs bench fuzz clean
 
 help:  ## show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -57,6 +57,9 @@ docs: $(STAMP)  ## write the generated reference pages anew
 
 bench: $(STAMP)  ## the benchmarks, with where the time goes
 	@$(BIN)/python -m benchmarks.idle_run
+
+fuzz: $(STAMP)  ## damage reports at random, SECONDS=60 long, and look how they are read
+	@$(BIN)/python -m tests.fuzz.fuzz_reports --seconds $(or $(SECONDS),60) $(FUZZ_ARGS)
 
 clean:  ## forget the virtual environment and the demo
 	@rm -rf $(VENV) .flakeguard

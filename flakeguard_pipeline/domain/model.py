@@ -47,6 +47,7 @@ class ReasonCode(StrEnum):
     NOT_A_ZIP = "not_a_zip"
     UNSAFE_PATH = "unsafe_path"
     ZIP_BOMB = "zip_bomb"
+    ZIP_TOO_DEEP = "zip_too_deep"
     ENCRYPTED_ZIP = "encrypted_zip"
     NO_TEST_CASES = "no_test_cases"
     ORPHAN_REPORT = "orphan_report"
@@ -66,6 +67,7 @@ REASONS: dict[ReasonCode, str] = {
     ReasonCode.NOT_A_ZIP: "is called .zip but is not a readable zip archive",
     ReasonCode.UNSAFE_PATH: "holds a path that climbs out of the archive",
     ReasonCode.ZIP_BOMB: "unpacks to far more than an artifact of tests does",
+    ReasonCode.ZIP_TOO_DEEP: "is an archive in an archive in an archive in an archive; it was not opened",
     ReasonCode.ENCRYPTED_ZIP: "is encrypted",
     ReasonCode.NO_TEST_CASES: "is a test report without a test case",
     ReasonCode.ORPHAN_REPORT: "lies beside neither run.json nor job.json, so no run is known for it",
@@ -165,7 +167,8 @@ class ReportCase:
     `retry_index` counts from 0 within the report; `is_final` marks the last of the retries. `ordinal` is the
     position among the report's executions and, with the report, identifies the execution.
     `failure_message`, `failure_text` and the outputs are '' for executions that passed or were skipped,
-    except that a skip's reason is its `failure_message`.
+    except that a skip's reason is its `failure_message`. `environment` is where the report itself says that it ran (the
+    project of Playwright's), '' for all other reports.
     """
 
     ordinal: int
@@ -183,6 +186,7 @@ class ReportCase:
     failure_message: str
     failure_text: str
     output: str
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ RATIO_MATTERS_FROM_BYTES = 64 << 20
 """Below this size even a bomb does no harm."""
 
 MAX_ZIP_DEPTH = 3
-"""Zips in zips: some uploaders pack twice; nobody packs four times."""
+"""Levels of archives, the artifact's own among them: some uploaders pack twice; nobody packs four times."""
 
 
 MAX_IN_MEMORY_BYTES = 64 << 20
@@ -97,7 +97,10 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, depth: int) -> Iter
     if refusal:
         yield Member(path, b"", refusal, detail, entry.file_size)
         return
-    is_zip = path.lower().endswith(ZIP) and depth < MAX_ZIP_DEPTH
+    is_zip = path.lower().endswith(ZIP)
+    if is_zip and depth >= MAX_ZIP_DEPTH:
+        yield Member(path, b"", ReasonCode.ZIP_TOO_DEEP, f"level {depth + 1} of archives", entry.file_size)
+        return
     opener: Callable[[], AbstractContextManager[BinaryIO]] | None = None
     try:
         if is_zip:

@@ -19,6 +19,7 @@ from flakeguard_pipeline.normalize.identity import (
     NAME_TRIGGER,
     IdentityRules,
     discriminator,
+    folded,
     normalise_classname,
     normalise_file,
     normalise_name,
@@ -58,10 +59,17 @@ EXECUTION_SCHEMA: dict[str, pl.DataType] = {
 }
 """Columns of an executions frame, in order. Grain: one execution, identified by report_id and ordinal.
 
-`name`, `classname` and `file` are normalised, `raw_name` and `raw_classname` as reported (redacted); absent text is '',
-and only `duration_us` (microseconds) is ever null.
+`name`, `classname` and `file` are normalised but for parameters, `raw_name` and `raw_classname` as reported (redacted);
+absent text is '', and only `duration_us` (microseconds) is ever null.
 """
 
+_WORDS = ("classname", "name", "file")
+"""What identifies a test within its repository and may have been changed by a rule."""
+
+_TEXTS = (
+    *("suite", "classname", "name", "file", "environment"),
+    *("failure_type", "failure_message", "failure_text", "output"),
+)
 _FAILED = (Outcome.FAILED.value, Outcome.ERRORED.value)
 _MAX_INT32 = 2**31 - 1
 _NEEDS_ESCAPE = r"[^ !#-\[\]-~]"
@@ -76,6 +84,11 @@ def executions_frame(
 ) -> pl.DataFrame:
     """Return executions with EXECUTION_SCHEMA, in the order of `cases`.
 
+    Where the rules give different tests of one report one key, what they replaced is a parameter: those executions
+    keep their own words. Reports are looked at as far as they are in `cases`: one that arrives in several frames
+    (beyond `parsing.reports.ROWS_A_FRAME` executions) is decided frame by frame, so tests whose parameters stand in
+    different frames are not told apart.
+
     Args:
         cases: executions of one or more reports (CASE_SCHEMA).
         contexts: what is known of each report, by its `report` number.
@@ -88,10 +101,9 @@ def executions_frame(
     groups: dict[tuple[str, str, IdentityRules], list[int]] = {}
     for number, (context, own) in enumerate(zip(contexts, ruled, strict=True)):
         groups.setdefault((storable(context.org), storable(context.repository_id), own), []).append(number)
-    clean = cases.with_columns(
-        _redacted(cases[name], emails=emails)
-        for name in ("suite", "classname", "name", "file", "failure_type", "failure_message", "failure_text", "output")
-    ).with_columns(_of_context(cases["report"], contexts))
+    clean = cases.with_columns(_redacted(cases[name], emails=emails) for name in _TEXTS).with_columns(
+        _of_context(cases["report"], contexts)
+    )
     if len(groups) == 1:
         ((org, repository_id, own),) = groups
         identified = _identified(clean, org, repository_id, own)
@@ -102,7 +114,9 @@ def executions_frame(
         ]
         identified = pl.concat(parts).sort("position") if parts else _identified(clean, "", "", DEFAULT_RULES)
     return identified.with_columns(
-        pl.coalesce("started_at", "run_started_at").alias("started_at"), _signatures(identified)
+        pl.coalesce("started_at", "run_started_at").alias("started_at"),
+        _labelled_variants(identified),
+        _signatures(identified),
     ).select(pl.col(name).cast(kind) for name, kind in EXECUTION_SCHEMA.items())
 
 
@@ -120,6 +134,16 @@ def _of_context(reports: pl.Series, contexts: Sequence[ReportContext]) -> list[p
     ).cast(EXECUTION_SCHEMA["started_at"])
     position = pl.Series("position", range(len(reports)), dtype=pl.UInt32())
     return [*(column.gather(reports) for column in columns.values()), position]
+
+
+def _labelled_variants(cases: pl.DataFrame) -> pl.Series:
+    """Return the variants with the environment that the report itself names, as the label `project`."""
+    if not (cases["environment"] != "").any():
+        return cases["variant"]
+    label = pl.lit("project=") + pl.col("environment")
+    joined = pl.when(pl.col("variant") == "").then(label).otherwise(pl.col("variant") + "," + label)
+    labelled = pl.when(pl.col("environment") == "").then("variant").otherwise(joined)
+    return cases.select(labelled.alias("variant")).to_series()
 
 
 def _redacted(texts: pl.Series, *, emails: bool) -> pl.Series:
@@ -141,11 +165,48 @@ def _identified(cases: pl.DataFrame, org: str, repository_id: str, rules: Identi
     frame = cases.with_columns(
         classes, files, names, raw_names.alias("raw_name"), cases["classname"].alias("raw_classname")
     )
-    return frame.with_columns(_keys(frame, org, repository_id, rules))
+    keyed = frame.with_columns(_keys(frame, org, repository_id, rules))
+    return _told_apart(keyed, cases, org, repository_id, rules)
+
+
+def _told_apart(
+    frame: pl.DataFrame, cases: pl.DataFrame, org: str, repository_id: str, rules: IdentityRules
+) -> pl.DataFrame:
+    """Give executions their own words back where the rules merged different tests of one report.
+
+    Only what a rule touched, and what shares a key with it, is looked at: mostly nothing.
+
+    Args:
+        frame: the executions with normalised words and their keys.
+        cases: the same executions with their own words.
+        org: the organisation.
+        repository_id: the repository.
+        rules: the rules that were applied.
+    """
+    names = _changed(cases["name"], frame["name"] != cases["name"], folded)
+    own = cases.with_columns(names)
+    touched = (frame["name"] != names) | (frame["classname"] != own["classname"]) | (frame["file"] != own["file"])
+    if not touched.any():
+        return frame
+    test = ["report", "test_key"]
+    numbered = frame.select(test).with_row_index("row")
+    # the touched ones alone first: a key that none of them has needs no more than this look
+    alike = numbered.join(numbered.filter(touched).select(test).unique(), on=test, how="semi").sort("row")
+    alike = alike.filter(alike.select(test).is_duplicated())
+    if not alike.height:
+        return frame
+    keys = _keys(own[alike["row"]], org, repository_id, rules)
+    parameters = alike.with_columns(keys.alias("own_key")).filter(pl.col("own_key").n_unique().over(test) > 1)
+    where = pl.Series([False], dtype=pl.Boolean()).new_from_index(0, frame.height)
+    where = where.scatter(parameters["row"], values=True)
+    return frame.with_columns(
+        *(own[word].zip_with(where, frame[word]) for word in _WORDS),
+        _placed(frame["test_key"], where, parameters["own_key"].to_list()),
+    )
 
 
 def _keys(cases: pl.DataFrame, org: str, repository_id: str, rules: IdentityRules) -> pl.Series:
-    """Return the test keys: `identity.test_key` on whole columns."""
+    """Return the test keys: `identity.test_key` on whole columns, of words that stay as they are."""
     classes = cases.select("suite", "classname", "file").unique()
     middles = [
         f"{_json(discriminator(suite, classname, file, rules))},{_json(classname)},"

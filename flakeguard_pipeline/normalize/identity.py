@@ -4,7 +4,8 @@ Belongs here: the rules, the fields that they apply to, and the key. Every funct
 Does not belong here: variants (variants.py), failure signatures (signatures.py).
 
 A rule that is too eager is worse than one that is missing: two tests under one key look like one test that passes
-and fails on the same code, which is what a flaky test looks like. A name that changes only costs history.
+and fails on the same code, which is what a flaky test looks like. A name that changes only costs history. Therefore
+what a rule found is left alone where one report shows it to be a parameter (frames.py).
 """
 
 import re
@@ -508,7 +509,7 @@ class IdentityRules:
                 else:
                     text = pattern.sub(replacement, text)
             if part == "name":
-                text = " ".join(text.split())
+                text = folded(text)
             if text == before or self._hints[part].search(text) is None:
                 break
         return text
@@ -577,12 +578,17 @@ DEFAULT_RULES = IdentityRules()
 _QUALIFIERS = (".", "/", "::", "\\")
 
 
+def folded(name: str) -> str:
+    """Return the name of a test with its runs of white space as one space each, and none at its ends."""
+    return " ".join(name.split())
+
+
 def normalise_name(name: str, rules: IdentityRules = DEFAULT_RULES) -> str:
     """Return the name of a test without what differs from run to run; idempotent.
 
-    Runs of white space become one space, the ends are stripped, then the rules apply.
+    White space is folded, then the rules apply.
     """
-    return rules._normalise("name", " ".join(name.split()))
+    return rules._normalise("name", folded(name))
 
 
 def normalise_classname(classname: str, rules: IdentityRules = DEFAULT_RULES) -> str:
@@ -613,17 +619,22 @@ def test_key(  # noqa: PLR0917 - the order is the one of the words in a report
 
     A qualified class name (`org.acme.FooTest`, `tests/foo.py`, `crate::module`, `App\Foo`) tells tests apart
     by itself. Where it does not, the file does, and where there is none, the suite.
+
+    Where a report has several tests that the rules give one key, each has its own words instead (frames.py).
     """
     classname = normalise_classname(classname, rules)
-    told_apart_by = discriminator(suite, classname, file, rules)
+    told_apart_by = discriminator(suite, classname, normalise_file(file, rules), rules)
     return stable_id(("test", org, repository_id, told_apart_by, classname, normalise_name(name, rules)))
 
 
 def discriminator(suite: str, classname: str, file: str, rules: IdentityRules = DEFAULT_RULES) -> str:
-    """Return what tells the tests of a class from those of another of the same, normalised, name."""
+    """Return what tells the tests of a class from those of another of the same name.
+
+    The class name and the file are taken as they are, as the identity has them; the suite is normalised.
+    """
     if any(mark in classname for mark in _QUALIFIERS):
         return ""
-    return normalise_file(file, rules) or normalise_suite(suite, rules)
+    return file or normalise_suite(suite, rules)
 
 
 def test_id(test_key: str, variant: str) -> str:

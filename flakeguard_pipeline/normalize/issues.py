@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from flakeguard_pipeline.domain.model import IssueCode, Outcome, ReportContext
+from flakeguard_pipeline.normalize.identity import folded
 from flakeguard_pipeline.parsing.cases import micros
 
 LONG_NAME_CHARACTERS = 1_000
@@ -43,7 +44,8 @@ def find_issues(
     started_at = cases["started_at"].dt.epoch("us")
     executed = cases["outcome"] != Outcome.SKIPPED.value
     name, raw_name = executions["name"], executions["raw_name"]
-    firsts = pl.DataFrame({"report": cases["report"], "key": executions["test_key"]}).filter(cases["retry_index"] == 0)
+    tests = pl.DataFrame({"report": cases["report"], "key": executions["test_key"], "variant": executions["variant"]})
+    firsts = tests.filter(cases["retry_index"] == 0)
     repeated = pl.Series([False], dtype=pl.Boolean()).new_from_index(0, cases.height)
     repeated = repeated.scatter((cases["retry_index"] == 0).arg_true(), firsts.is_duplicated())
     marks = {
@@ -54,7 +56,7 @@ def find_issues(
         IssueCode.NO_NAME: name == "",
         IssueCode.REPEATED_NAME: repeated & (name != ""),
         IssueCode.STALE_TIMESTAMP: (starts.gather(cases["report"]) - started_at > CLOCK_SKEW_US),
-        IssueCode.UNSTABLE_NAME: (name != raw_name) & name.str.contains("<", literal=True),
+        IssueCode.UNSTABLE_NAME: _replaced(name, raw_name),
     }
     found: dict[int, list[FoundIssue]] = {}
     for code, mark in marks.items():
@@ -69,6 +71,15 @@ def find_issues(
         for report, occurrences, example in concerned.iter_rows():
             found.setdefault(report, []).append(FoundIssue(code, occurrences, example[:LONG_NAME_CHARACTERS]))
     return found
+
+
+def _replaced(names: pl.Series, raw_names: pl.Series) -> pl.Series:
+    """Tell which names are neither as reported nor only folded, which most of those that differ are."""
+    mark = names != raw_names
+    if not mark.any():
+        return mark
+    some = [name != folded(raw) for name, raw in zip(names.filter(mark), raw_names.filter(mark), strict=True)]
+    return mark.scatter(mark.arg_true(), some)
 
 
 def merged(one: Sequence[FoundIssue], other: Sequence[FoundIssue]) -> list[FoundIssue]:

@@ -21,6 +21,7 @@ CASE_SCHEMA: dict[str, pl.DataType] = {
     "is_final": pl.Boolean(),
     "duration_us": pl.Int64(),
     "started_at": pl.Datetime("us", "UTC"),
+    "environment": pl.String(),
     "failure_type": pl.String(),
     "failure_message": pl.String(),
     "failure_text": pl.String(),
@@ -66,6 +67,7 @@ def case_frame(executions: Sequence[Execution], report: int) -> pl.DataFrame:
         "duration_us": [_duration(one.duration_us) for one in executions],
         # moments go in as integers: building them from datetime objects is an order of magnitude slower
         "started_at": [None if one.started_at is None else micros(one.started_at) for one in executions],
+        "environment": [storable(one.environment) for one in executions],
         "failure_type": [storable(one.failure_type) for one in executions],
         "failure_message": [storable(one.failure_message) for one in executions],
         "failure_text": [storable(one.failure_text) for one in executions],

@@ -31,6 +31,13 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+# how a document without a mark begins; again the longer one first
+_WIDE_BEGINNINGS = (
+    (b"<\x00\x00\x00", "utf-32-le"),
+    (b"\x00\x00\x00<", "utf-32-be"),
+    (b"<\x00", "utf-16-le"),
+    (b"\x00<", "utf-16-be"),
+)
 _OPENING = re.compile(rb"[ \t\r\n]*+<")
 _WIDE_OPENING = re.compile(rb"[ \t\r\n\x00]*+<")
 _NOT_BLANK = re.compile(rb"[^ \t\r\n\x00]")
@@ -103,24 +110,29 @@ def sniff(head: bytes) -> bool:
     No bytes at all and blanks alone are not.
     """
     mark, encoding = _mark(head)
-    wide = encoding in _WIDE or head.startswith(b"\x00<")
+    wide = encoding in _WIDE or head.startswith((b"\x00<", b"\x00\x00\x00<"))
     return (_WIDE_OPENING if wide else _OPENING).match(head, len(mark)) is not None
 
 
-def open_source(stream: BinaryIO) -> Source:
+def open_source(stream: BinaryIO, beginning: int = 0) -> Source:
     """Return a document with its encoding found out; raises UnsupportedEncodingError where it cannot be read.
+
+    `beginning` is where it begins, if something else comes before it.
 
     A byte order mark is believed before the declaration, as XML 1.0 appendix F has it.
     """
-    stream.seek(0)
+    skipped_lines = 0
+    if beginning:
+        stream.seek(0)
+        skipped_lines = stream.read(beginning).count(b"\n")
+    stream.seek(beginning)
     head = stream.read(CHUNK_BYTES)
     mark, encoding = _mark(head)
     start = len(mark)
-    if not mark and head[:2] in {b"<\x00", b"\x00<"}:
-        encoding = "utf-16-le" if head[0] else "utf-16-be"
+    if not mark:
+        encoding = next((name for opening, name in _WIDE_BEGINNINGS if head.startswith(opening)), "")
     if encoding in _WIDE:
-        return Source(stream, start, encoding, 0)
-    skipped_lines = 0
+        return Source(stream, beginning + start, encoding, skipped_lines)
     found = _NOT_BLANK.search(head, start)
     # blanks before the declaration are against the standard, and common
     while found is None and head:

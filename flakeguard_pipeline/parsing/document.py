@@ -6,6 +6,7 @@ A document that is almost XML (illegal characters, a raw '<' in an attribute) is
 Belongs here: expat, faults, limits, repairs. Does not belong here: elements and what they mean.
 """
 
+import codecs
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
@@ -176,6 +177,9 @@ class _Pass:
             parser.EndElementHandler = None
             parser.EntityDeclHandler = None
             parser.CharacterDataHandler = None
+        if self._reader is not None:
+            # known only now, where it shows in what the document holds
+            self.dialect = self._reader.dialect
         if self.fault is not None and self.fault.repairable and self.may_be_report and not self._is_repaired:
             # the whole document is read anew; what waits here comes then
             yield self._chains.settled()
@@ -192,6 +196,9 @@ class _Pass:
         parser = self._parser
         fed = 0
         for chunk in chunks:
+            if not fed and b"\x00" in chunk[:2]:
+                # expat takes it for UTF-16, whatever encoding it was told, but for a mark
+                parser.Parse(codecs.BOM_UTF8, False)
             parser.Parse(chunk, False)
             fed += len(chunk)
             if fed - parser.CurrentByteIndex > MAX_TOKEN_BYTES:
@@ -242,6 +249,3 @@ class _Pass:
         if self.depth > 1 and self._reader is not None:
             self._reader.end(tag.removeprefix(self._prefix) if self._prefix else tag)
         self.depth -= 1
-        if self.depth == 0 and self._reader is not None:
-            # known only now, where it shows in what the document holds
-            self.dialect = self._reader.dialect

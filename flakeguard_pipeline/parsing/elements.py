@@ -22,11 +22,24 @@ SUITE_FAILURE_NAME = "<init>"
 """Name of the case that stands for a suite that failed itself (its class did not load), as in Jenkins."""
 
 
+_FIXED_CHARACTERS = 512
+"""What an execution without any text takes."""
+
+_LARGEST_CHARACTER = 4
+"""Bytes of each character of a text that has a character beyond the basic plane."""
+
+
+Key = tuple[int, str, str, str, str]
+"""Suite element, suite, class name, name and file of a test."""
+
+
 @dataclass(slots=True)
 class Execution:
     """One execution as its report tells it, in the making. Absent text is ''; see `ReportCase` for the fields.
 
-    `ordinal`, `retry_index` and `is_final` are set by the report when the execution is added.
+    `environment` is the label of the environment that the report itself names; `suite_number` tells suite elements of
+    one name apart; `may_repeat` is False where a repeat of the test cannot be its retry. `ordinal`, `retry_index` and
+    `is_final` are set by the report when the execution is added.
     """
 
     suite: str
@@ -41,14 +54,34 @@ class Execution:
     failure_message: str = ""
     failure_text: str = ""
     output: str = ""
+    environment: str = ""
+    suite_number: int = 0
+    may_repeat: bool = True
     ordinal: int = 0
     retry_index: int = 0
     is_final: bool = True
 
     @property
+    def key(self) -> "Key":
+        """What is equal for the attempts at one test: its words, in one suite element."""
+        return self.suite_number, self.suite, self.classname, self.name, self.file
+
+    @property
     def has_failed(self) -> bool:
         """Whether the outcome is failed or errored."""
         return self.outcome is Outcome.FAILED or self.outcome is Outcome.ERRORED
+
+    @property
+    def characters(self) -> int:
+        """The memory that it takes, in characters of one byte; the suite's name is shared and not counted."""
+        names = len(self.classname) + len(self.name) + len(self.file)
+        said = len(self.failure_type) + len(self.failure_message) + len(self.failure_text) + len(self.output)
+        size = names + said
+        if size > _FIXED_CHARACTERS:
+            told = (self.failure_type, self.failure_message, self.failure_text, self.output)
+            texts = (self.classname, self.name, self.file, *told)
+            size = sum(len(text) if text.isascii() else _LARGEST_CHARACTER * len(text) for text in texts)
+        return _FIXED_CHARACTERS + size
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from flakeguard_pipeline.parsing.elements import (
 from flakeguard_pipeline.parsing.pytest_cases import RepeatedCases
 from flakeguard_pipeline.parsing.text import HeadTail, bounded, first_line, identity_text
 from flakeguard_pipeline.parsing.values import duration_us, line_number, timestamp
-from flakeguard_pipeline.parsing.writers import PYTEST, writer_of
+from flakeguard_pipeline.parsing.writers import PLAYWRIGHT, REPEATING, is_pytests, writer_of
 
 ROOTS = frozenset({"testsuites", "testsuite", "testrun"})
 """Root elements of a JUnit report."""
@@ -42,6 +42,11 @@ OUTCOME_OF_STATUS = {
     "fail": Outcome.FAILED,
     "error": Outcome.ERRORED,
     "errored": Outcome.ERRORED,
+    "broken": Outcome.ERRORED,
+    "crashed": Outcome.ERRORED,
+    "aborted": Outcome.ERRORED,
+    "timeout": Outcome.ERRORED,
+    "timedout": Outcome.ERRORED,
 }
 """What a `status` attribute says by itself; any other says nothing."""
 
@@ -74,6 +79,9 @@ class _Suite:
     name: str
     file: str
     started_at: datetime | None
+    number: int = 0
+    environment: str = ""
+    is_pytests: bool = False
     failures: list[Failure] = field(default_factory=list)
     outputs: list[HeadTail] = field(default_factory=list)
     waiting: list[Execution] = field(default_factory=list)
@@ -107,7 +115,7 @@ class JUnitReader:
         # the failure or retry element that is open, and the depth of it
         self._failure: Failure | None = None
         self._failure_depth = 0
-        # the depth of the unknown element that is open; what it holds is passed over
+        # the depth of the element that is open and unknown or holds only text; elements in it are passed over
         self._unknown_depth = 0
         if tag == "testsuite":
             self._open_suite(attributes, root=tag)
@@ -123,8 +131,7 @@ class JUnitReader:
                 self._report.capture(new_output(self._failure.outputs))
             elif tag == _STACK:
                 self._report.capture(self._failure.text)
-            else:
-                self._unknown_depth = self._report.depth
+            self._unknown_depth = self._report.depth
         elif self._case is not None:
             self._start_in_case(self._case, tag, attributes)
         elif tag == "testcase":
@@ -133,9 +140,9 @@ class JUnitReader:
             self._open_suite(attributes)
         elif tag in FAILURES:
             self._open_failure(self._suites[-1].failures, FAILURES[tag], attributes)
-        elif tag in OUTPUTS:
-            self._report.capture(new_output(self._suites[-1].outputs))
         else:
+            if tag in OUTPUTS:
+                self._report.capture(new_output(self._suites[-1].outputs))
             self._unknown_depth = self._report.depth
 
     def end(self, tag: str) -> None:
@@ -157,7 +164,6 @@ class JUnitReader:
         """See `DialectReader.finish`: suites that are open are closed, a case that is open was not read whole."""
         while self._suites:
             self._close_suite()
-        self._repeats.finish()
 
     # opening
 
@@ -172,6 +178,10 @@ class JUnitReader:
                 name=identity_text(attributes.get("name") or "") or outer.name,
                 file=identity_text(attributes.get("file") or "") or outer.file,
                 started_at=outer.started_at if started_at is None else started_at,
+                number=self._suites_seen,
+                # a project of Playwright's is a browser or a device, not a test of its own
+                environment=identity_text(attributes.get("hostname") or "") if self.dialect == PLAYWRIGHT else "",
+                is_pytests=is_pytests(self._root_attributes, attributes),
             )
         )
 
@@ -191,6 +201,9 @@ class JUnitReader:
                 outcome=Outcome.PASSED if status is None else OUTCOME_OF_STATUS.get(status.lower(), Outcome.PASSED),
                 duration_us=duration_us(get("time")),
                 started_at=suite.started_at if started_at is None else started_at,
+                environment=suite.environment,
+                suite_number=suite.number,
+                may_repeat=self.dialect in REPEATING,
             ),
             self._report.depth,
         )
@@ -204,12 +217,14 @@ class JUnitReader:
             attempt = self._opened(_ATTEMPTS[tag], attributes)
             attempt.duration_us = duration_us(attributes.get("time"))
             attempt.started_at = timestamp(attributes.get("timestamp"))
-            (case.flakes if tag in FLAKES else case.reruns).append(attempt)
+            kept = case.flakes if tag in FLAKES else case.reruns
+            if len(kept) < MAX_INVOCATIONS:
+                kept.append(attempt)
         elif tag == "skipped":
             case.skip = self._opened(Outcome.SKIPPED, attributes)
-        elif tag in OUTPUTS:
-            self._report.capture(new_output(case.outputs))
         elif tag != "properties":
+            if tag in OUTPUTS:
+                self._report.capture(new_output(case.outputs))
             self._unknown_depth = self._report.depth
 
     def _start_in_properties(self, case: _Case, tag: str, attributes: dict[str, str]) -> None:
@@ -254,18 +269,26 @@ class JUnitReader:
             last.output = joined_outputs(case.outputs)
         # a rerun beside no failure came before the pass that the case reports
         before, after = (case.flakes, case.reruns) if last.has_failed else (case.flakes + case.reruns, [])
-        earlier: Execution | None = None
-        for execution in (
+        executions = (
             *(_attempt(last, Failure(Outcome.FAILED)) for _ in range(1, case.invocations)),
             *(_attempt(last, attempt) for attempt in before),
             last,
             *(_attempt(last, attempt) for attempt in after),
-        ):
-            self._add(execution, earlier)
+        )
+        earlier: Execution | None = None
+        for execution in executions:
+            self._wait_for_output(execution)
+            if len(executions) == 1:
+                self._hand_on(execution)
+            elif self._suites[-1].is_pytests:
+                self._repeats.add_told(execution, earlier)
+            else:
+                self._report.add(execution, earlier)
             earlier = execution
 
     def _close_suite(self) -> None:
         suite = self._suites.pop()
+        self._repeats.finish()
         if suite.failures:
             errored = any(failure.outcome is Outcome.ERRORED for failure in suite.failures)
             execution = Execution(
@@ -275,26 +298,27 @@ class JUnitReader:
                 file=suite.file,
                 outcome=Outcome.ERRORED if errored else Outcome.FAILED,
                 started_at=suite.started_at,
+                environment=suite.environment,
+                suite_number=suite.number,
             )
             describe(execution, suite.failures)
             suite.waiting.append(execution)
-            self._hand_on(execution, None)
+            self._report.add(execution)
         if suite.outputs and suite.waiting:
             output = joined_outputs(suite.outputs)
             for execution in suite.waiting:
                 execution.output = output
 
-    def _add(self, execution: Execution, retry_of: Execution | None) -> None:
+    def _wait_for_output(self, execution: Execution) -> None:
         waiting = self._suites[-1].waiting
         if execution.has_failed and not execution.output and len(waiting) < MAX_WAITING_FOR_OUTPUT:
             waiting.append(execution)
-        self._hand_on(execution, retry_of)
 
-    def _hand_on(self, execution: Execution, retry_of: Execution | None) -> None:
-        if self.dialect == PYTEST and retry_of is None:
+    def _hand_on(self, execution: Execution) -> None:
+        if self._suites[-1].is_pytests:
             self._repeats.add(execution)
         else:
-            self._report.add(execution, retry_of)
+            self._report.add(execution)
 
 
 def _attempt(case: Execution, failure: Failure) -> Execution:
@@ -308,6 +332,9 @@ def _attempt(case: Execution, failure: Failure) -> Execution:
         outcome=failure.outcome,
         duration_us=failure.duration_us,
         started_at=case.started_at if failure.started_at is None else failure.started_at,
+        environment=case.environment,
+        suite_number=case.suite_number,
+        may_repeat=case.may_repeat,
         output=joined_outputs(failure.outputs),
     )
     failure.describe(execution)

@@ -201,7 +201,7 @@ def _outcome(attributes: dict[str, str]) -> Outcome:
         if (attributes.get("executed") or "").lower() == "false":
             return Outcome.SKIPPED
         return Outcome.FAILED if (attributes.get("success") or "").lower() == "false" else Outcome.PASSED
-    outcome = _OUTCOMES.get(result, Outcome.PASSED)
+    outcome = _OUTCOMES.get(result, Outcome.SKIPPED)
     if outcome is Outcome.FAILED and (attributes.get("label") or "").lower() in _ERRORS:
         return Outcome.ERRORED
     return outcome

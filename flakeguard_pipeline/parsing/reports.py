@@ -14,9 +14,9 @@ from typing import BinaryIO
 import polars as pl
 
 from flakeguard_pipeline.domain.model import ParsedReport, ReasonCode, ReportCase, ReportIssue
-from flakeguard_pipeline.parsing.bulk.read import BulkReading, read_bulk
-from flakeguard_pipeline.parsing.bulk.simple import MAX_BULK_BYTES, SimpleReport, simple_report
-from flakeguard_pipeline.parsing.cases import CASE_SCHEMA, case_frame, no_cases
+from flakeguard_pipeline.parsing.bulk.read import read_bulk
+from flakeguard_pipeline.parsing.bulk.simple import MAX_BULK_BYTES, MAX_BULK_TAGS, SimpleReport, simple_report
+from flakeguard_pipeline.parsing.cases import CASE_SCHEMA, case_frame
 from flakeguard_pipeline.parsing.decoding import (
     DECLARATION_BYTES,
     UnsupportedEncodingError,
@@ -41,10 +41,7 @@ ROWS_A_FRAME = 50_000
 """Executions in one frame that is handed on: it bounds what a reader of a large report holds."""
 
 CHARACTERS_A_FRAME = 32 * 1024**2
-"""Characters of failures and output in one such frame, as far as they are of a report that is read as a stream."""
-
-_WORTH_BULK_BYTES = 32 * 1024
-"""Reports that have fewer bytes in all are read sooner one by one."""
+"""Characters of names, failures and output in one such frame of a report that is read as a stream."""
 
 _LOOKS_LIKE_REPORT = re.compile(
     rb"<(?:\w{1,32}:)?(?:" + "|".join(sorted(map(re.escape, READERS))).encode() + rb")(?:[\s/>]|\Z)"
@@ -69,14 +66,19 @@ class ReportReading:
         if is_blank(head) and is_blank(_peek(self._stream, ROOT_SEARCH_BYTES)):
             self._refuse(ReasonCode.EMPTY_FILE, f"{self._size} bytes")
             return
+        start = 0
         if not sniff(_peek(self._stream, ROOT_SEARCH_BYTES) if is_blank(head) else head):
-            self.is_report = False
-            return
+            start = self._beginning()
+            if not start:
+                self.is_report = False
+                return
+            detail = f"{start} bytes of something else come before the XML; it was read from there"
+            self.issues.append(ReportIssue(ReasonCode.NOT_WELL_FORMED, detail))
         if self._size > MAX_REPORT_BYTES:
             self._refuse(ReasonCode.REPORT_TOO_LARGE, f"{self._size} bytes, {MAX_REPORT_BYTES} are the limit")
             return
         try:
-            source = open_source(self._stream)
+            source = open_source(self._stream, start)
         except UnsupportedEncodingError as error:
             self.is_report = self._looks_like_report()
             self.dialect = UNRECOGNISED if self.is_report else ""
@@ -88,6 +90,7 @@ class ReportReading:
             yield executions
         if not document.is_report:
             self.is_report = False
+            self.issues.clear()
             return
         self.issues += document.issues
         if not self.count and not self.issues:
@@ -98,6 +101,15 @@ class ReportReading:
     def _refuse(self, code: ReasonCode, detail: str) -> None:
         self.dialect = UNRECOGNISED
         self.issues.append(ReportIssue(code, detail))
+
+    def _beginning(self) -> int:
+        """Return where the XML of a report begins that something else was written before (a log, a second mark)."""
+        head = _peek(self._stream, ROOT_SEARCH_BYTES)
+        root = _LOOKS_LIKE_REPORT.search(head)
+        if root is None:
+            return 0
+        declaration = head.rfind(b"<?xml", 0, root.start())
+        return root.start() if declaration < 0 else declaration
 
     def _looks_like_report(self) -> bool:
         head = _peek(self._stream, ROOT_SEARCH_BYTES)
@@ -129,6 +141,7 @@ def _case(one: Execution) -> ReportCase:
         is_final=one.is_final,
         duration_us=one.duration_us,
         started_at=one.started_at,
+        environment=one.environment,
         failure_type=one.failure_type,
         failure_message=one.failure_message,
         failure_text=one.failure_text,
@@ -175,26 +188,24 @@ class ReportsReading:
         Simple reports are read in bulk, all others one by one: the result is the same.
         """
         simple: list[tuple[int, SimpleReport]] = []
-        size = 0
+        size = tags = 0
         for number, source in enumerate(self._sources):
             found = None if source.data is None else simple_report(source.data)
             if found is None:
                 yield from self._one(number, source)
                 continue
-            if size + source.size > MAX_BULK_BYTES:
+            if size + source.size > MAX_BULK_BYTES or tags + found.tags > MAX_BULK_TAGS:
                 yield from self._bulk(simple)
-                simple, size = [], 0
+                simple, size, tags = [], 0, 0
             simple.append((number, found))
             size += source.size
+            tags += found.tags
         yield from self._bulk(simple)
 
     def _bulk(self, simple: list[tuple[int, SimpleReport]]) -> Iterator[pl.DataFrame]:
         if not simple:
             return
-        if sum(len(report.data) for _, report in simple) < _WORTH_BULK_BYTES:
-            read = BulkReading(no_cases(), [None] * len(simple))
-        else:
-            read = read_bulk([report for _, report in simple], self._pool)
+        read = read_bulk([report for _, report in simple], self._pool)
         numbers = pl.Series([number for number, _ in simple], dtype=CASE_SCHEMA["report"])
         counts = dict(read.cases.group_by("report").len().iter_rows())
         for place, dialect in enumerate(read.dialects):
@@ -214,7 +225,7 @@ class ReportsReading:
             characters = 0
             for executions in reading.executions():
                 waiting += executions
-                characters += sum(len(one.failure_text) + len(one.output) for one in executions)
+                characters += sum(one.characters for one in executions)
                 if len(waiting) >= ROWS_A_FRAME or characters >= CHARACTERS_A_FRAME:
                     yield case_frame(waiting, number)
                     waiting, characters = [], 0

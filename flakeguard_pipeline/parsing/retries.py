@@ -2,8 +2,9 @@
 
 The rule, for all dialects: an execution whose test last failed in this report is its retry. A repeat of a test
 that passed is no retry but a second test of the same name (parametrised tests often share one), and a skip is no
-attempt at all. Executions are one test when suite, class name, name and file are equal; those without a name
-are never taken for each other.
+attempt at all. Executions are one test when suite, class name, name and file are equal, in one suite element: two
+suites of one name are two environments, or reports that somebody has merged. Those without a name are never taken for
+each other, and neither are those of a writer that never repeats a test to retry it (`Execution.may_repeat`).
 
 Only what failed can be retried, so only failures wait for the end of the report, and memory stays bounded
 whatever its length.
@@ -13,16 +14,14 @@ from collections import deque
 from collections.abc import Iterable
 
 from flakeguard_pipeline.domain.model import Outcome
-from flakeguard_pipeline.parsing.elements import Execution
+from flakeguard_pipeline.parsing.elements import Execution, Key
 
 MAX_WAITING_CHARACTERS = 32 * 1024**2
 """Characters of failed executions that wait for a retry: some 1,500 failures with all their text. Beyond it the
 oldest go on as final, and what repeats them later starts anew."""
 
-_FIXED_CHARACTERS = 512
-"""What an execution without any text takes."""
-
-Key = tuple[str, str, str, str]
+_NAME = 3
+"""Where the name stands in a key."""
 
 
 class RetryChains:
@@ -46,11 +45,12 @@ class RetryChains:
         """Take the next execution in document order; `retry_of` is named where the report itself tells it."""
         execution.ordinal = self._count
         self._count += 1
-        key = (execution.suite, execution.classname, execution.name, execution.file)
+        key = execution.key
         earlier = retry_of
-        if self._failed and execution.name and execution.outcome is not Outcome.SKIPPED:
+        # a skip that its report calls a retry is one: nothing can be a retry of the failure any more
+        if self._failed and execution.name and (execution.outcome is not Outcome.SKIPPED or retry_of is not None):
             last = self._failed.pop(key, None)
-            earlier = retry_of or last
+            earlier = retry_of or (last if execution.may_repeat else None)
         if earlier is not None:
             earlier.is_final = False
             execution.retry_index = earlier.retry_index + 1
@@ -59,7 +59,7 @@ class RetryChains:
             return
         if execution.name:
             self._failed[key] = execution
-        size = _FIXED_CHARACTERS + len(execution.failure_message) + len(execution.failure_text) + len(execution.output)
+        size = execution.characters
         self._waiting.append((size, execution))
         self._room -= size
         while self._room < 0:
@@ -79,9 +79,8 @@ class RetryChains:
         size, execution = self._waiting.popleft()
         self._room += size
         self._settled.append(execution)
-        key = (execution.suite, execution.classname, execution.name, execution.file)
-        if self._failed.get(key) is execution:
-            del self._failed[key]
+        if self._failed.get(execution.key) is execution:
+            del self._failed[execution.key]
 
 
 def number_retries(executions: Iterable[tuple[int, Key, str]]) -> dict[int, tuple[int, bool]]:
@@ -96,7 +95,7 @@ def number_retries(executions: Iterable[tuple[int, Key, str]]) -> dict[int, tupl
     failed: dict[Key, tuple[int, int]] = {}
     numbered: dict[int, tuple[int, bool]] = {}
     for position, key, outcome in executions:
-        if outcome == Outcome.SKIPPED or not key[2]:
+        if outcome == Outcome.SKIPPED or not key[_NAME]:
             continue
         earlier = failed.pop(key, None)
         index = 0

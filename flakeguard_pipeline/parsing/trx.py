@@ -126,7 +126,7 @@ class TrxReader:
             classname="",
             name=identity_text(get("testName") or ""),
             # the writer leaves the enumeration's default out, and its default is Error
-            outcome=Outcome.ERRORED if not outcome else _OUTCOMES.get(outcome.lower(), Outcome.PASSED),
+            outcome=Outcome.ERRORED if not outcome else _OUTCOMES.get(outcome.lower(), Outcome.SKIPPED),
             duration_us=duration_us(get("duration")),
             started_at=timestamp(get("startTime")),
         )

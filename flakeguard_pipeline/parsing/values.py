@@ -28,6 +28,8 @@ def duration_us(value: str | None) -> int | None:
     if value is None or len(value) > MAX_VALUE_CHARACTERS:
         return None
     text = value.strip()
+    if "_" in text:  # Python's own way to group digits
+        return None
     parts = _ISO_DURATION.fullmatch(text) or _CLOCK_DURATION.fullmatch(text)
     try:
         if parts is None:

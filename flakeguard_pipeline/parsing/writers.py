@@ -1,6 +1,6 @@
 """Which writer a JUnit report is from, as far as its first elements tell.
 
-It is shown, and only pytest's is read differently for it (pytest_cases.py); it is known by its name alone.
+It is shown, and it decides what a repeated test case means; see REPEATING and pytest_cases.py.
 """
 
 from collections.abc import Mapping
@@ -32,6 +32,13 @@ SUITE_MARKS = (
 PYTEST = "pytest"
 """The dialect in which a repeated test case has a meaning of its own."""
 
+PLAYWRIGHT = "playwright"
+"""The dialect whose suites name the environment that they ran in."""
+
+REPEATING = frozenset({UNKNOWN_WRITER, PYTEST, "gradle", "gotestsum", "go-junit-report"})
+"""Dialects in which a test case that failed and comes again was retried. The other writers hide retries, or have
+elements for them; what repeats there is another test of the same name."""
+
 _BY_ROOT_NAME = {
     "jest tests": "jest",
     "vitest tests": "vitest",
@@ -60,8 +67,13 @@ def writer_of(root: str, attributes: Mapping[str, str], suite: Mapping[str, str]
         file = suite.get("file", "")
         return "cypress" if "cypress" in file or ".cy." in file else "mocha"
     if name == "" and attributes.get("id") == "":
-        return "playwright"
+        return PLAYWRIGHT
     return _of_suites(attributes, suite)
+
+
+def is_pytests(root: Mapping[str, str], suite: Mapping[str, str]) -> bool:
+    """Say whether a suite was written by pytest, whatever stands beside it in a merged report."""
+    return suite.get("name") == "pytest" or root.get("name") == "pytest tests"
 
 
 def _of_suite(  # noqa: PLR0911 - a table of marks

@@ -146,7 +146,7 @@ class XunitNetReader:
         execution = self._execution(
             classname=classname,
             name=without_class(name, classname),
-            outcome=_OUTCOMES.get((get("result") or "").lower(), Outcome.PASSED),
+            outcome=_OUTCOMES.get((get("result") or "").lower(), Outcome.SKIPPED),
         )
         execution.file = identity_text(get("source-file") or "")
         execution.line = line_number(get("source-line"))

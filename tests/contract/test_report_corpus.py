@@ -7,15 +7,15 @@ import csv
 import os
 import tarfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from flakeguard_pipeline.domain.model import Outcome, ParsedReport, ReasonCode
-from flakeguard_pipeline.parsing import reports
 from flakeguard_pipeline.parsing.reports import parse_report
-from tests.support.report_frames import assert_equal, is_sound, read_alone, read_together
+from tests.support.report_frames import assert_equal, few_bytes_in_bulk, is_sound, read_alone, read_together
 
 VARIABLE = "FLAKEGUARD_TEST_DATA"
 OZONE = "ozone-2020-2021.tar.xz"
@@ -41,6 +41,13 @@ POLICIES = {
 """Documented in docs/reference/reports.md, under `Where readers disagree`."""
 
 FITTING = {ReasonCode.NOT_WELL_FORMED, ReasonCode.EMPTY_FILE, ReasonCode.UNSUPPORTED_ENCODING}
+
+
+@pytest.fixture(autouse=True)
+def small_reports_are_worth_it() -> Iterator[None]:
+    """Read few bytes in bulk, too."""
+    with few_bytes_in_bulk():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -115,10 +122,7 @@ def test_what_others_reject_is_rejected_with_a_reason(data: Path, corpus: Path) 
         assert {issue.code for issue in report.issues} & FITTING, path
 
 
-def test_hostile_reports_are_read_to_the_same_result_each_time(
-    data: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reports, "_WORTH_BULK_BYTES", 0)
+def test_hostile_reports_are_read_to_the_same_result_each_time(data: Path, corpus: Path) -> None:
     paths = [row["path"] for row in rows(data / "junit-hostile.csv")]
     assert paths
     documents = [(corpus / path).read_bytes() for path in paths]
@@ -133,10 +137,7 @@ def test_hostile_reports_are_read_to_the_same_result_each_time(
             assert {issue.code for issue in read[1].issues} <= FITTING | {ReasonCode.ENTITY_DECLARATION}, path
 
 
-def test_all_files_of_the_corpus_read_the_same_together_and_alone(
-    corpus: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reports, "_WORTH_BULK_BYTES", 0)
+def test_all_files_of_the_corpus_read_the_same_together_and_alone(corpus: Path) -> None:
     documents = [file.read_bytes() for file in sorted(corpus.rglob("*")) if file.is_file()]
     for document, together in zip(documents, read_together(documents), strict=True):
         alone = read_alone(document)
@@ -144,10 +145,9 @@ def test_all_files_of_the_corpus_read_the_same_together_and_alone(
             assert_equal(together, alone)
 
 
-def test_reports_of_a_real_build_are_read(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_of_a_real_build_are_read(data: Path) -> None:
     if not (data / OZONE).exists():
         pytest.skip(f"{VARIABLE} holds no {OZONE}")
-    monkeypatch.setattr(reports, "_WORTH_BULK_BYTES", 0)
     documents: list[bytes] = []
     seen = 0
     with tarfile.open(data / OZONE) as archive:

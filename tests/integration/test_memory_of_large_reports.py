@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.large_reports import STATUS, cases, one_text, write
+from flakeguard_pipeline.parsing.junit import MAX_INVOCATIONS
+from tests.support.large_reports import STATUS, attempts, cases, failures_of_pytest, one_text, teardowns, write
 
 BYTES = 1024**3 if os.environ.get("FLAKEGUARD_LARGE_TESTS") else 200 * 1024**2
 LIMIT_MB = 300
@@ -48,4 +49,34 @@ def test_one_long_text_is_read_in_bounded_memory(tmp_path: Path, suffix: str) ->
     file.unlink()
     assert found["issues"] == []
     assert found["count"] == 3
+    assert found["peak"] - found["before"] < LIMIT_MB
+
+
+def test_a_mass_failure_with_long_names_and_texts_is_read_in_bounded_memory(tmp_path: Path) -> None:
+    file = tmp_path / "failures.xml"
+    write(file, failures_of_pytest(BYTES), is_zipped=False)
+    found = measured(file)
+    file.unlink()
+    assert found["issues"] == []
+    assert found["count"] > BYTES / 50_000
+    assert found["peak"] - found["before"] < LIMIT_MB
+
+
+def test_a_test_that_is_retried_without_an_end_is_read_in_bounded_memory(tmp_path: Path) -> None:
+    file = tmp_path / "attempts.xml"
+    write(file, attempts(BYTES // 4), is_zipped=False)
+    found = measured(file)
+    file.unlink()
+    assert found["issues"] == []
+    assert found["count"] == 1 + MAX_INVOCATIONS
+    assert found["peak"] - found["before"] < LIMIT_MB
+
+
+def test_a_clean_up_that_fails_without_an_end_is_read_in_bounded_memory(tmp_path: Path) -> None:
+    file = tmp_path / "teardowns.xml"
+    write(file, teardowns(BYTES // 16), is_zipped=False)
+    found = measured(file)
+    file.unlink()
+    assert found["issues"] == []
+    assert found["count"] == 1
     assert found["peak"] - found["before"] < LIMIT_MB

@@ -293,7 +293,8 @@ class Writer:
         if self._chance(40):
             inner += "line of output\n" * (LONG_OUTPUT // 15)
         if not self._plain and self._chance(10):
-            inner += "<b>bold</b>" + self._content()
+            inner += self._pick(("<b>bold</b>", "<failure/>", "<testcase name='no'/>", "<stackTrace>no</stackTrace>"))
+            inner += self._content()
         return self._element(self._pick(("system-out", "system-err")), [], inner)
 
     def _unknown(self) -> str:

@@ -54,6 +54,38 @@ def one_text(size: int) -> Iterator[bytes]:
     yield b']]></failure></testcase><testcase name="z"/></testsuite></testsuites>'
 
 
+def failures_of_pytest(size: int) -> Iterator[bytes]:
+    """Yield a report in pytest's dialect in which every test case failed at length."""
+    lines = Random(0).randbytes(BLOCK_BYTES).hex()
+    yield b'<testsuites><testsuite name="pytest">'
+    for number in range(size // 48_000 + 1):
+        at = number * 97 % BLOCK_BYTES
+        name, text, output = lines[at : at + 8_000], lines[at : at + 20_000], lines[at : at + 10_000]
+        yield (
+            f'<testcase classname="{number}{name}" name="test_{number}{name}"><failure message="boom">{text}</failure>'
+            f"<system-out>{output}</system-out></testcase>"
+        ).encode()
+    yield b"</testsuite></testsuites>"
+
+
+def attempts(size: int) -> Iterator[bytes]:
+    """Yield a report of one test case that was retried without an end."""
+    block = b"<rerunFailure message='again'><stackTrace>at test</stackTrace></rerunFailure>" * 10_000
+    yield b'<testsuites><testsuite name="shop"><testcase name="a"><failure/>'
+    for _ in range(size // len(block) + 1):
+        yield block
+    yield b"</testcase></testsuite></testsuites>"
+
+
+def teardowns(size: int) -> Iterator[bytes]:
+    """Yield a report of pytest's in which the clean-up of one test case failed without an end."""
+    block = b"<testcase name='a'><error message='failed on teardown'>at test</error></testcase>" * 10_000
+    yield b'<testsuites><testsuite name="pytest"><testcase name="a"><failure/></testcase>'
+    for _ in range(size // len(block) + 1):
+        yield block
+    yield b"</testsuite></testsuites>"
+
+
 def write(file: Path, data: Iterator[bytes], *, is_zipped: bool) -> None:
     """Write a report to `file`, as a member of an archive if wanted."""
     if not is_zipped:

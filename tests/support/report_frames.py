@@ -1,18 +1,35 @@
 """Reports read one by one by the tolerant path, and together, in the form in which both can be compared."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
+from unittest import mock
 
 import polars as pl
 
 from flakeguard_pipeline.domain.model import ReasonCode
+from flakeguard_pipeline.parsing import reports
 from flakeguard_pipeline.parsing.cases import case_frame, no_cases
 from flakeguard_pipeline.parsing.elements import Execution
 from flakeguard_pipeline.parsing.reports import ReportOutcome, ReportReading, ReportSource, ReportsReading
 
 Read = tuple[pl.DataFrame, ReportOutcome]
 """Executions in the order of their ordinals, and what came of the report."""
+
+
+THRESHOLD = "_WORTH_BULK_BYTES"
+"""Bytes below which reports may be read one by one although they could be read in bulk, where there is such a limit."""
+
+
+@contextmanager
+def few_bytes_in_bulk() -> Iterator[None]:
+    """Read few bytes in bulk, too."""
+    if not hasattr(reports, THRESHOLD):
+        yield
+        return
+    with mock.patch.object(reports, THRESHOLD, 0):
+        yield
 
 
 def read_alone(data: bytes) -> Read:
@@ -40,8 +57,9 @@ def is_sound(read: Read) -> bool:
 
 def assert_equal(one: Read, other: Read) -> None:
     """Hold two readings of one report against each other."""
-    assert one[1] == other[1]
-    # many times faster than polars' own assertion, which then says where the difference is
+    assert one[1] == other[1], f"{one[1]} and {other[1]}"
+    # many times faster than polars' own assertion
     if not one[0].equals(other[0]) or one[0].schema != other[0].schema:
-        assert one[0].schema == other[0].schema
-        assert one[0].rows(named=True) == other[0].rows(named=True)
+        assert one[0].schema == other[0].schema, "other columns"
+        for row, same in zip(one[0].rows(named=True), other[0].rows(named=True), strict=True):
+            assert row == same, f"{row} and {same}"

@@ -1,10 +1,9 @@
-"""Failures, errors, skips and captured output, put to the test cases that they belong to.
+"""Failures, errors and skips, put to the test cases that they belong to.
 
 One element a case is the rule and is done in columns; a case with several goes through the same functions that
 junit.py uses.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,17 +11,16 @@ import polars as pl
 
 from flakeguard_pipeline.domain.model import Outcome
 from flakeguard_pipeline.parsing.bulk import tables
+from flakeguard_pipeline.parsing.bulk.outputs import with_outputs
 from flakeguard_pipeline.parsing.bulk.simple import SimpleReport
+from flakeguard_pipeline.parsing.bulk.tables import placed
 from flakeguard_pipeline.parsing.elements import (
     MAX_FAILURES_PER_CASE,
     Execution,
     Failure,
     describe,
-    joined_outputs,
-    new_output,
 )
-from flakeguard_pipeline.parsing.junit import MAX_WAITING_FOR_OUTPUT
-from flakeguard_pipeline.parsing.text import MAX_ATTRIBUTE, MAX_FAILURE_TEXT, HeadTail, bounded, first_line
+from flakeguard_pipeline.parsing.text import MAX_ATTRIBUTE, MAX_FAILURE_TEXT, bounded, first_line
 
 OUTCOMES = (Outcome.PASSED, Outcome.SKIPPED, Outcome.FAILED, Outcome.ERRORED)
 """Outcomes by their code, while columns are computed: from FAILED on they are failures."""
@@ -66,7 +64,8 @@ def add_failures(
     cases = _described(cases, described)
     failed = cases.filter(pl.col("outcome") >= FAILED)
     if failed.height:
-        cases = _with_outputs(reports, document, cases, failed)
+        cases, odd = with_outputs(reports, document, cases, failed)
+        misread |= odd
     return cases, misread
 
 
@@ -176,59 +175,5 @@ def _described(cases: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
     rows = described["row"]
     return cases.with_columns(
         cases["outcome"].scatter(rows, described["outcome"]),
-        *(_placed(described[name], rows, cases.height) for name in _SAID),
+        *(placed(described[name], rows, cases.height) for name in _SAID),
     )
-
-
-def _placed(values: pl.Series, rows: pl.Series, height: int) -> pl.Series:
-    """Return a column that has `values` at `rows` and is '' elsewhere."""
-    place = pl.Series([0], dtype=pl.UInt32()).new_from_index(0, height)
-    place = place.scatter(rows, pl.Series(range(1, len(rows) + 1), dtype=pl.UInt32()))
-    return pl.concat([pl.Series(values.name, [""]), values]).gather(place)
-
-
-def _with_outputs(
-    reports: Sequence[SimpleReport], document: bytes, cases: pl.DataFrame, failed: pl.DataFrame
-) -> pl.DataFrame:
-    """Put the captured output to the cases that failed, their suite's where they have none."""
-    writing = [number for number in failed["report"].unique().sort().to_list() if reports[number].holds(b"system-")]
-    if not writing:
-        return cases
-    if len(writing) < len(reports):
-        document = tables.joined([reports[number] for number in writing])
-    failed = failed.filter(pl.col("report").is_in(pl.Series(writing, dtype=pl.UInt32()).implode()))
-    wanted = failed.select(pl.col("row").alias("failed_row"), *tables.CASE)
-    own = _outputs("outputs", document, writing).join(wanted, on=tables.CASE)
-    texts = _joined(own, ["failed_row"])
-    lacking = [row for row in wanted.rows() if not texts.get(row[:1])]
-    if lacking:
-        suites = pl.DataFrame(
-            [row[1:3] for row in lacking], schema=dict.fromkeys(tables.SUITE, pl.UInt32()), orient="row"
-        )
-        of_suites = _joined(
-            _outputs("suite_outputs", document, writing).join(suites.unique(), on=tables.SUITE), tables.SUITE
-        )
-        told: Counter[tuple[Any, ...]] = Counter()
-        for row in lacking:
-            suite = row[1:3]
-            told[suite] += 1
-            if told[suite] <= MAX_WAITING_FOR_OUTPUT and of_suites.get(suite):
-                texts[row[:1]] = of_suites[suite]
-    if not texts:
-        return cases
-    rows = pl.Series([row for (row,) in texts], dtype=pl.UInt32())
-    return cases.with_columns(_placed(pl.Series("output", list(texts.values())), rows, cases.height))
-
-
-def _outputs(name: str, document: bytes, writing: list[int]) -> pl.DataFrame:
-    outputs = tables.table(tables.parse(name, document), "children")
-    numbers = pl.Series(writing, dtype=pl.UInt32())
-    return outputs.with_columns(numbers.gather(outputs["report"]).alias("report"))
-
-
-def _joined(outputs: pl.DataFrame, key: list[str]) -> dict[tuple[Any, ...], str]:
-    """Return what is kept of the outputs of each test case or suite."""
-    kept: dict[tuple[Any, ...], list[HeadTail]] = {}
-    for *owner, out, err in outputs.sort(*key, "child").select(*key, "out", "err").iter_rows():
-        new_output(kept.setdefault(tuple(owner), [])).add(out or err or "")
-    return {owner: joined_outputs(buffers) for owner, buffers in kept.items()}

@@ -38,4 +38,4 @@ def _beginning(report: SimpleReport) -> SimpleReport:
     end = report.data.find(_CASE, report.start)
     end = len(report.data) if end < 0 else end
     closing = b"</testsuite>" if report.is_single_suite else b"</testsuite></testsuites>"
-    return SimpleReport(report.data[report.start : end] + closing, 0, report.is_single_suite)
+    return SimpleReport(report.data[report.start : end] + closing, 0, report.is_single_suite, tags=0)

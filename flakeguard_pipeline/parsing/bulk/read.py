@@ -24,21 +24,27 @@ from flakeguard_pipeline.domain.model import Outcome
 from flakeguard_pipeline.parsing.bulk.failures import OUTCOMES, PASSED, TEXTS, add_failures
 from flakeguard_pipeline.parsing.bulk.marks import writers
 from flakeguard_pipeline.parsing.bulk.simple import SimpleReport
-from flakeguard_pipeline.parsing.bulk.tables import SUITE, ParseFaultError, joined, parse, table, without
+from flakeguard_pipeline.parsing.bulk.tables import (
+    SUITE,
+    ParseFaultError,
+    joined,
+    parse,
+    table,
+    with_odd_characters,
+    without,
+)
 from flakeguard_pipeline.parsing.cases import CASE_SCHEMA, micros, no_cases
 from flakeguard_pipeline.parsing.junit import OUTCOME_OF_STATUS
 from flakeguard_pipeline.parsing.retries import number_retries
 from flakeguard_pipeline.parsing.text import MAX_ATTRIBUTE
 from flakeguard_pipeline.parsing.values import MAX_DURATION_S, duration_us, line_number, timestamp
-from flakeguard_pipeline.parsing.writers import PYTEST
+from flakeguard_pipeline.parsing.writers import PLAYWRIGHT, PYTEST, REPEATING
 
-_TEST = ("suite", "classname", "name", "file")
+_TEST = ("suite_number", "suite", "classname", "name", "file")
 _IDENTITY = ("name", "classname", "class", "file", "suite_name", "suite_file")
 _CLEARLY_NO_HALF = 0.49
 """Up to here the nearest microsecond is the same for the decimal number and for the float next to it, which is at most
 0.004 microseconds away for durations of up to a year."""
-
-_CONTROLS = r"[\x00-\x08\x0b-\x1f\x{fffe}\x{ffff}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,8 @@ class BulkReading:
 def read_bulk(reports: Sequence[SimpleReport], pool: Executor | None = None) -> BulkReading:
     """Read simple reports; `report` in the frame is the position among them.
 
-    A `pool` of threads lets half of them, or half of the parsing of one, be done at the same time.
+    What comes of a report does not depend on the others. A `pool` of threads lets half of them, or half of the parsing
+    of one, be done at the same time.
     """
     if not reports:
         return BulkReading(no_cases(), [])
@@ -61,7 +68,12 @@ def read_bulk(reports: Sequence[SimpleReport], pool: Executor | None = None) -> 
         second = pool.submit(read_bulk, reports[middle:])
         return _combined(read_bulk(reports[:middle]), second.result())
     try:
-        return _read(reports, pool)
+        reading, reached = _read(reports, pool)
+        if not reached:
+            return reading
+        # without the reports that reach into them
+        again = sorted(reached)
+        return _replaced(reading, again, read_bulk([reports[number] for number in again]))
     except ParseFaultError:
         if len(reports) == 1:
             return BulkReading(no_cases(), [None])
@@ -75,7 +87,18 @@ def _combined(first: BulkReading, second: BulkReading) -> BulkReading:
     return BulkReading(cases, first.dialects + second.dialects)
 
 
-def _read(reports: Sequence[SimpleReport], pool: Executor | None) -> BulkReading:
+def _replaced(reading: BulkReading, numbers: list[int], again: BulkReading) -> BulkReading:
+    """Return a reading with some of its reports read again."""
+    places = pl.Series(numbers, dtype=CASE_SCHEMA["report"])
+    cases = again.cases.with_columns(places.gather(again.cases["report"]).alias("report"))
+    dialects = list(reading.dialects)
+    for number, dialect in zip(numbers, again.dialects, strict=True):
+        dialects[number] = dialect
+    return BulkReading(pl.concat([reading.cases, cases]), dialects)
+
+
+def _read(reports: Sequence[SimpleReport], pool: Executor | None) -> tuple[BulkReading, set[int]]:
+    """Read reports together; return also those that another one reaches into, which were not read."""
     # a report that is made to close its element and open another cannot know the key of that
     key = secrets.token_hex(8)
     document = joined(reports, key)
@@ -89,11 +112,13 @@ def _read(reports: Sequence[SimpleReport], pool: Executor | None) -> BulkReading
         raise ParseFaultError("a report reaches into another")
     suites = table(parsed, "suites")
     first_rows = rows.filter(pl.col("case") == 0)
-    refused = _misshapen(reports, roots, suites, first_rows, rows)
+    refused, reached = _misshapen(reports, roots, suites, first_rows, rows)
+    reached -= refused
+    refused |= reached
     refused |= _with_raw_markup(reports, rows)
     # a single byte is found many times faster than two
     if b"#" in document and b"&#" in document:
-        refused |= _with_odd_characters(rows) | _with_odd_characters(children)
+        refused |= with_odd_characters(rows) | with_odd_characters(children)
     children = without(children, refused)
     firsts = _suites_of(first_rows)
     cases, misread = _cases(rows, firsts), set[int]()
@@ -102,15 +127,16 @@ def _read(reports: Sequence[SimpleReport], pool: Executor | None) -> BulkReading
         cases, misread = add_failures(reports, document, cases, firsts, children)
     refused |= misread
     dialects = writers(reports)
-    numbered, repeated = _with_retries(cases)
-    # what a repeated test case means depends on who wrote it
-    refused |= {number for number in repeated if dialects[number] == PYTEST}
-    refused |= {number for number, dialect in enumerate(dialects) if dialect is None}
+    numbered, repeated = _with_retries(cases, dialects)
+    # what pytest repeats, and where Playwright ran, takes more than columns
+    pytests = set(cases.filter(pl.col("suite") == PYTEST)["report"].unique().to_list())
+    refused |= {number for number in repeated if dialects[number] == PYTEST or number in pytests}
+    refused |= {number for number, dialect in enumerate(dialects) if dialect is None or dialect == PLAYWRIGHT}
     dialects = [None if number in refused else dialect for number, dialect in enumerate(dialects)]
     cases = numbered.with_columns(
         pl.Series("outcome", [outcome.value for outcome in OUTCOMES]).gather(cases["outcome"])
     )
-    return BulkReading(without(cases, refused).select(*CASE_SCHEMA), dialects)
+    return BulkReading(without(cases, refused).select(*CASE_SCHEMA), dialects), reached
 
 
 def _misshapen(
@@ -119,9 +145,9 @@ def _misshapen(
     suites: pl.DataFrame,
     first_rows: pl.DataFrame,
     rows: pl.DataFrame,
-) -> set[int]:
+) -> tuple[set[int], set[int]]:
     """Return the reports that are not roots of suites of named test cases, and those that such ones reach into."""
-    refused: set[int] = set()
+    refused, reached = set[int](), set[int]()
     if roots.height != len(reports):
         refused |= set(roots.filter(roots["report"].is_duplicated())["report"].to_list())
     refused |= set(rows.filter(pl.col("name").is_null())["report"].to_list())
@@ -132,8 +158,9 @@ def _misshapen(
         leaking |= set(empty.to_list())
     if leaking:
         # attributes without a row of their own land in the next report that has one
-        reached = sorted(suites_of)
-        refused |= leaking | {later for one in leaking for later in reached[bisect_right(reached, one) :][:1]}
+        holding = sorted(suites_of)
+        refused |= leaking
+        reached = {later for one in leaking for later in holding[bisect_right(holding, one) :][:1]}
     refused |= {
         number for number, report in enumerate(reports) if report.is_single_suite and suites_of.get(number, 0) != 1
     }
@@ -141,18 +168,7 @@ def _misshapen(
     if any((length or 0) > MAX_ATTRIBUTE for length in lengths):
         long = pl.any_horizontal(pl.col(name).str.len_bytes() > MAX_ATTRIBUTE for name in _IDENTITY)
         refused |= set(rows.filter(long)["report"].to_list())
-    return refused
-
-
-def _with_odd_characters(frame: pl.DataFrame) -> set[int]:
-    """Return the reports with characters that only a reference can have brought in."""
-    texts = [
-        name for name, kind in frame.schema.items() if kind == pl.String and frame[name].null_count() < frame.height
-    ]
-    if not texts:
-        return set()
-    odd = frame.filter(pl.any_horizontal(pl.col(name).str.contains(_CONTROLS) for name in texts))
-    return set(odd["report"].to_list())
+    return refused, reached
 
 
 def _with_raw_markup(reports: Sequence[SimpleReport], rows: pl.DataFrame) -> set[int]:
@@ -204,7 +220,7 @@ def _cases(rows: pl.DataFrame, firsts: pl.DataFrame) -> pl.DataFrame:
         _outcomes(frame["status"]),
         _durations(frame["time"]),
         _starts(frame),
-        *(pl.lit("").alias(name) for name in TEXTS),
+        *(pl.lit("").alias(name) for name in ("environment", *TEXTS)),
     )
 
 
@@ -259,13 +275,14 @@ def _starts(frame: pl.DataFrame) -> pl.Expr:
     return suite.cast(CASE_SCHEMA["started_at"]).alias("started_at")
 
 
-def _with_retries(cases: pl.DataFrame) -> tuple[pl.DataFrame, set[int]]:
+def _with_retries(cases: pl.DataFrame, dialects: Sequence[str | None]) -> tuple[pl.DataFrame, set[int]]:
     """Number the retries by the rule of retries.py; return the reports that repeat any test, too."""
     index = pl.Series("retry_index", [0], dtype=pl.Int32()).new_from_index(0, cases.height)
     final = pl.Series("is_final", [True], dtype=pl.Boolean()).new_from_index(0, cases.height)
     # equal hashes find what is in question; chance ones among them do no harm
     hashes = cases.select(
         pl.col("report").hash(0)
+        ^ pl.col("suite_number").hash(5)
         ^ pl.col("suite").hash(1)
         ^ pl.col("classname").hash(2)
         ^ pl.col("name").hash(3)
@@ -275,12 +292,12 @@ def _with_retries(cases: pl.DataFrame) -> tuple[pl.DataFrame, set[int]]:
         return cases.with_columns(index, final), set()
     alike = hashes.is_duplicated()
     some = cases.with_row_index("position").filter(alike).select("position", "report", *_TEST, "outcome")
+    retrying = pl.Series([dialect in REPEATING for dialect in dialects], dtype=pl.Boolean())
     repeated = set(some.filter(some.select("report", *_TEST).is_duplicated())["report"].to_list())
     found: dict[int, tuple[int, bool]] = {}
-    for _, rows in some.group_by("report", maintain_order=True):
+    for _, rows in some.filter(retrying.gather(some["report"])).group_by("report", maintain_order=True):
         found |= number_retries(
-            (position, (suite, classname, name, file), OUTCOMES[outcome])
-            for position, _report, suite, classname, name, file, outcome in rows.iter_rows()
+            (position, tuple(key), OUTCOMES[outcome]) for position, _, *key, outcome in rows.iter_rows()
         )
     if found:
         positions = pl.Series(list(found), dtype=pl.UInt32())

@@ -14,8 +14,11 @@ import numpy as np
 from flakeguard_pipeline.parsing.decoding import UnsupportedEncodingError, declared_encoding
 
 MAX_BULK_BYTES = 64 * 1024**2
-"""Bytes of the largest report that is read in bulk, and of all that are read at once: it bounds the memory, which is
-two to three times as much."""
+"""Bytes of the largest report that is read in bulk, and of all that are read at once: their copies bound the memory."""
+
+MAX_BULK_TAGS = 600_000
+"""Tags of the largest report that is read in bulk, and of all that are read at once: each may be a test case or a
+failure, whose columns take up to half a kilobyte, however short the tag is."""
 
 MAX_ATTRIBUTES = 2_000
 """Attributes of one tag of a simple report: the search for repeated ones, which is quadratic, takes some milliseconds
@@ -25,6 +28,7 @@ SHORT_TAG_BYTES = 8 * 1024
 """A tag of this length cannot have more attributes than MAX_ATTRIBUTES; longer ones are looked at."""
 
 _PROLOG_BYTES = 4 * 1024
+_EPILOG_BYTES = 1024
 _BLOCK_BYTES = 256 * 1024
 _UTF8_MARK = b"\xef\xbb\xbf"
 _ROOT = re.compile(rb"<testsuite(s?)[ \t\n/>]")
@@ -38,11 +42,12 @@ _SECTION = b"<![CDATA["
 
 @dataclass(frozen=True, slots=True)
 class SimpleReport:
-    """A report that can be read in bulk: its bytes, where its root begins, and whether that is a single suite."""
+    """A report that can be read in bulk: its bytes, where its root begins, whether that is a single suite, its tags."""
 
     data: bytes
     start: int
     is_single_suite: bool
+    tags: int
 
     @property
     def root(self) -> memoryview:
@@ -62,9 +67,13 @@ def simple_report(data: bytes) -> SimpleReport | None:
     root = _ROOT.search(data, start, start + _PROLOG_BYTES)
     if root is None or not _is_plain_prolog(data[start : root.start()].lstrip(b" \t\n")):
         return None
-    if not _is_legal(data) or _has_crowded_tag(data, root.start()):
+    # nothing but blanks may follow the root: the native parser would not mind a second document
+    if not data[-_EPILOG_BYTES:].rstrip(b" \t\n").endswith(b"</testsuite" + root[1] + b">"):
         return None
-    return SimpleReport(data, root.start(), is_single_suite=not root[1])
+    tags = data.count(b"<")
+    if tags > MAX_BULK_TAGS or not _is_legal(data) or _has_crowded_tag(data, root.start()):
+        return None
+    return SimpleReport(data, root.start(), is_single_suite=not root[1], tags=tags)
 
 
 def _is_plain_prolog(prolog: bytes) -> bool:

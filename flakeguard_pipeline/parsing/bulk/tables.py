@@ -18,6 +18,8 @@ CASE = [*SUITE, "case"]
 
 NO_KEY = ""
 
+_CONTROLS = r"[\x00-\x08\x0b-\x1f\x{fffe}\x{ffff}]"
+
 
 class ParseFaultError(Exception):
     """The joined reports could not be parsed."""
@@ -70,3 +72,21 @@ def without(frame: pl.DataFrame, reports: set[int]) -> pl.DataFrame:
     if not reports:
         return frame
     return frame.filter(~pl.col("report").is_in(pl.Series(sorted(reports), dtype=pl.UInt32()).implode()))
+
+
+def with_odd_characters(frame: pl.DataFrame) -> set[int]:
+    """Return the reports with characters that only a reference can have brought in."""
+    texts = [
+        name for name, kind in frame.schema.items() if kind == pl.String and frame[name].null_count() < frame.height
+    ]
+    if not texts:
+        return set()
+    odd = frame.filter(pl.any_horizontal(pl.col(name).str.contains(_CONTROLS) for name in texts))
+    return set(odd["report"].to_list())
+
+
+def placed(values: pl.Series, rows: pl.Series, height: int) -> pl.Series:
+    """Return a column that has `values` at `rows` and is '' elsewhere."""
+    place = pl.Series([0], dtype=pl.UInt32()).new_from_index(0, height)
+    place = place.scatter(rows, pl.Series(range(1, len(rows) + 1), dtype=pl.UInt32()))
+    return pl.concat([pl.Series(values.name, [""]), values]).gather(place)

@@ -80,7 +80,7 @@ def test_zips_in_zips_are_opened_to_a_depth() -> None:
         assert path == "inner.zip/" * min(depth - 1, MAX_ZIP_DEPTH - 1) + (
             "inner.zip" if depth > MAX_ZIP_DEPTH else "r.xml"
         )
-        assert member.data == (data[:SNIFFED_BYTES] if depth > MAX_ZIP_DEPTH else GOOD)
+        assert len(member.data) <= SNIFFED_BYTES if depth > MAX_ZIP_DEPTH else member.data == GOOD
         data = zipped({"inner.zip": data})
 
 

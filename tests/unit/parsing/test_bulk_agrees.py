@@ -9,11 +9,10 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from flakeguard_pipeline.domain.model import Outcome
-from flakeguard_pipeline.parsing import reports
 from flakeguard_pipeline.parsing.bulk.read import read_bulk
 from flakeguard_pipeline.parsing.bulk.simple import simple_report
 from tests.support.junit_documents import OTHERS, damaged, plain, well_formed
-from tests.support.report_frames import assert_equal, is_sound, read_alone, read_together
+from tests.support.report_frames import assert_equal, few_bytes_in_bulk, is_sound, read_alone, read_together
 
 SINGLE_EXAMPLES = 250
 BATCH_EXAMPLES = 80
@@ -24,9 +23,10 @@ WITHOUT_CASES = b"<testsuites/>"
 
 
 @pytest.fixture(autouse=True)
-def small_reports_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_reports_are_worth_it() -> Iterator[None]:
     """Read few bytes in bulk, too."""
-    monkeypatch.setattr(reports, "_WORTH_BULK_BYTES", 0)
+    with few_bytes_in_bulk():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -259,7 +259,6 @@ def test_a_report_with_too_many_executions_keeps_the_first(monkeypatch: pytest.M
         b"PK\x03\x04 zip",
         b'{"testsuite": 1}',
         b"just < text",
-        b"\x00\x01<testsuite/>",
     ],
     ids=lambda value: str(value)[:60],
 )
@@ -409,3 +408,65 @@ def test_a_control_character_never_reaches_a_name() -> None:
 )
 def test_sniffing(head: bytes, maybe: bool) -> None:
     assert sniff(head) is maybe
+
+
+@pytest.mark.parametrize("before", ["npm WARN deprecated\n", "\ufeff\ufeff", "\x00\x01"])
+@pytest.mark.parametrize("declaration", ["", '<?xml version="1.0" encoding="UTF-8"?>\n'])
+def test_what_was_written_before_the_xml_is_told_and_the_rest_is_read(before: str, declaration: str) -> None:
+    report = parse(f'{before}{declaration}<testsuite name="s"><testcase name="a"/><testcase name="b"/></testsuite>')
+    assert story(report) == [("a", "passed", 0, True), ("b", "passed", 0, True)]
+    assert codes(report) == [ReasonCode.NOT_WELL_FORMED]
+    assert report.issues[0].detail.endswith("bytes of something else come before the XML; it was read from there")
+
+
+def test_suites_of_one_name_are_not_each_others_retries() -> None:
+    suite = '<testsuite name="C"><testcase name="a">{}</testcase></testsuite>'
+    report = parse(f"<testsuites>{suite.format('<failure/>')}{suite.format('')}</testsuites>")
+    assert story(report) == [("a", "failed", 0, True), ("a", "passed", 0, True)]
+
+
+def test_merged_reports_of_pytests_are_not_each_others_reruns() -> None:
+    suite = '<testsuite name="pytest" hostname="{}"><testcase classname="t.a" name="x"/></testsuite>'
+    report = parse(f"<testsuites>{suite.format('a')}{suite.format('b')}</testsuites>")
+    assert story(report) == [("x", "passed", 0, True), ("x", "passed", 0, True)]
+
+
+def test_only_pytests_own_suites_have_attempts_that_look_like_passes() -> None:
+    case = '<testcase classname="t.a" name="x"/>'
+    report = parse(
+        f'<testsuites><testsuite name="pytest">{case}{case}</testsuite><testsuite name="m">{case}{case}</testsuite>'
+        "</testsuites>"
+    )
+    assert [case.outcome.value for case in report.cases] == ["failed", "passed", "passed", "passed"]
+
+
+def test_a_writer_with_a_spelling_for_retries_repeats_no_test_for_one() -> None:
+    schema = 'xmlns:xsi="x" xsi:noNamespaceSchemaLocation="https://maven/surefire-test-report.xsd"'
+    case = '<testcase classname="o.P" name="param">{}</testcase>'
+    report = parse(f'<testsuite {schema} name="o.P">{case.format("<failure/>")}{case.format("")}</testsuite>')
+    assert story(report) == [("param", "failed", 0, True), ("param", "passed", 0, True)]
+
+
+def test_a_project_of_playwrights_is_an_environment() -> None:
+    suite = '<testsuite name="a.spec.ts" hostname="{}"><testcase classname="a.spec.ts" name="pays">{}</testcase></testsuite>'
+    report = parse(
+        f'<testsuites id="" name="">{suite.format("chromium", "<failure/>")}{suite.format("firefox", "")}</testsuites>'
+    )
+    assert [(case.environment, case.outcome.value, case.is_final) for case in report.cases] == [
+        ("chromium", "failed", True),
+        ("firefox", "passed", True),
+    ]
+
+
+def test_a_pass_whose_fixtures_failed_afterwards_is_one_errored_execution() -> None:
+    case = '<testcase classname="t.a" name="x">{}</testcase>'
+    error = '<error message="failed on teardown with &quot;OSError&quot;">no space</error>'
+    report = parse(
+        f'<testsuites><testsuite name="pytest">{case.format("")}{case.format(error)}</testsuite></testsuites>'
+    )
+    assert story(report) == [("x", "errored", 0, True)]
+
+
+@pytest.mark.parametrize(("status", "outcome"), [("timeout", "errored"), ("broken", "errored"), ("run", "passed")])
+def test_a_status_may_say_that_a_test_came_to_no_verdict(status: str, outcome: str) -> None:
+    assert one_case(attributes=f'status="{status}"').outcome.value == outcome

@@ -1,0 +1,1 @@
+"""Fuzzers: longer than tests, and only now and then."""
