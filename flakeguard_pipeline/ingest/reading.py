@@ -45,6 +45,7 @@ from flakeguard_pipeline.landing.zone import LandedFile, LandedFolder, LandingZo
 from flakeguard_pipeline.normalize.frames import executions_frame
 from flakeguard_pipeline.normalize.identity import IdentityRules
 from flakeguard_pipeline.normalize.issues import FoundIssue, find_issues, merged
+from flakeguard_pipeline.normalize.redaction import redact
 from flakeguard_pipeline.normalize.variants import job_for_artifact, variant_of
 from flakeguard_pipeline.parsing.github_run import repository_ref
 from flakeguard_pipeline.parsing.reports import ReportOutcome, ReportSource, ReportsReading
@@ -443,7 +444,8 @@ def _rejection(each: _Source, code: ReasonCode, detail: str, *, digest: str = ""
         "path": each.path,
         "reason_code": code.value,
         "reason": REASONS[code],
-        "detail": detail,
+        # it quotes what the file says: an encoding's name, a path, a message
+        "detail": redact(detail),
         "digest": digest or each.digest or (bytes_digest(each.data) if each.data else ""),
         "size_bytes": each.size_bytes or len(each.data),
         "kept_executions": kept,

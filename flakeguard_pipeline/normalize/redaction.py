@@ -33,6 +33,20 @@ class _Rule:
         return f"{groups.get('before') or ''}[redacted:{self.kind}]{groups.get('after') or ''}"
 
 
+# where a text was cut, what would have ended a value is missing
+_CUT = r"(?=\n\[\.\.\. |\Z)"
+# what is assigned to a name
+_VALUE = (
+    # an empty or harmless value, and what is redacted already
+    r"(?!(?:null|none|nil|true|false|undefined)(?!\w))"
+    r"(?!\\?[\"']?\[redacted:[a-z-]{1,20}\](?:[\s\"'&,;<>\\]|[)}\]]{1,4}(?:[\s\"',;]|\Z)|\Z))"
+    rf"(?:\"[^\"\r\n]{{1,4096}}+(?:\"|{_CUT})|'[^'\r\n]{{1,4096}}+(?:'|{_CUT})|(?:\\?[\"'])?[^\s\"'&,;<>]++)"
+)
+# the text of an element of XML, and what follows it
+_TEXT = r"(?:[^<\r\n\]]|\](?!\]>))++"
+_END_TAG = r"(?=(?:\]\]>)?\r?\n?[ \t]{0,64}</)"
+
+
 def _rules() -> Iterator[_Rule]:
     def rule(kind: str, needles: str, pattern: str, flags: re.RegexFlag = re.NOFLAG) -> _Rule:
         # ASCII: else `k` would match the Kelvin sign, in a text that no search for the needle finds
@@ -97,6 +111,13 @@ def _rules() -> Iterator[_Rule]:
         "://",
         r"(?P<before>://[^\s/?#:@\"'<>\[]{0,256}:)(?!\[redacted:)[^\s/?#\"'<>]{1,256}(?P<after>@)",
     )
+    # a token in the place of the user, without a password; shorter ones are names, as in git@
+    yield rule(
+        "token",
+        "://",
+        r"(?P<before>(?<![A-Za-z0-9])(?:git\+)?https?://)[^\s/?#:@\"'<>\[]{8,256}(?P<after>@)",
+        re.IGNORECASE,
+    )
     yield rule(
         "password",
         "jdbc:oracle:",
@@ -135,17 +156,36 @@ def _rules() -> Iterator[_Rule]:
     # a line of an environment dump: its value may hold blanks, so it goes to the end of the line
     yield rule(
         "environment",
-        "secret token passw passphrase _key credential",
+        "secret token passw passphrase _key credential _pass= _pwd=",
         r"^(?P<before>[ \t]{0,8}(?:export[ \t]{1,8}|set[ \t]{1,8})?(?=[A-Z])"
-        r"(?=[A-Z0-9_]{0,64}(?:SECRET|TOKEN|PASSW|PASSPHRASE|_KEY|CREDENTIAL))[A-Z][A-Z0-9_]{0,127}=)"
+        r"(?=[A-Z0-9_]{0,64}(?:SECRET|TOKEN|PASSW|PASSPHRASE|_KEY|CREDENTIAL|_PASS=|_PWD=))[A-Z][A-Z0-9_]{0,127}=)"
         r"(?!\[redacted:[a-z-]{1,20}\][ \t]*(?:\r|$))(?=\S)[^\r\n]++",
         re.MULTILINE,
     )
-    value = (
-        # an empty or harmless value, and what is redacted already
-        r"(?!(?:null|none|nil|true|false|undefined)(?!\w))"
-        r"(?!\\?[\"']?\[redacted:[a-z-]{1,20}\](?:[\s\"'&,;<>\\]|[)}\]]{1,4}(?:[\s\"',;]|\Z)|\Z))"
-        r"(?:\"[^\"\r\n]{1,4096}+\"|'[^'\r\n]{1,4096}+'|(?:\\?[\"'])?[^\s\"'&,;<>]++)"
+    # words apart from each other, so they go to the end of the line
+    yield rule(
+        "password",
+        "passphrase",
+        r"(?P<before>passphrase(?:s|[_-]\w{0,40})?(?:[ \t]{0,8}:|[ \t]{1,8}=)[ \t]{1,8})"
+        r"(?!(?:null|none|nil|true|false|undefined)[ \t]*(?:\r|$))"
+        r"(?!\[redacted:)(?=[^\s\"'=:>])[^\r\n]++",
+        re.IGNORECASE | re.MULTILINE,
+    )
+    # as words of their own, `pass` and its like mean other things: a test that passes, a pass of a compiler
+    yield rule(
+        "password",
+        "_pass",
+        r"(?P<before>(?<!test)_pass(?:(?:\\?[\"'])?[ \t]{0,8}=(?!=)|\\?[\"'][ \t]{0,8}:(?!:))[ \t]{0,8})"
+        rf"{_VALUE}",
+        re.IGNORECASE,
+    )
+    yield rule("password", "_pass", rf"(?P<before>_PASS[ \t]{{0,8}}:(?!:)[ \t]{{0,8}}){_VALUE}")
+    # in prose only where the value looks like one: `passwd` is a command and a file, too
+    yield rule(
+        "password",
+        "passwd",
+        r"(?P<before>(?<![\w/.-])passwd[ \t]{1,8})(?![:=\[/-])(?=[^\s0-9]{0,64}[0-9])[^\s\"'<>,;]{6,}+",
+        re.IGNORECASE,
     )
     for kind, words in (
         ("password", ("password", "passwd", "passphrase", "pwd")),
@@ -177,14 +217,25 @@ def _rules() -> Iterator[_Rule]:
         yield rule(
             kind,
             " ".join(words),
-            rf"(?P<before>{name}\\?[\"']?[ \t]{{0,8}}(?>=>|:=|={{1,3}}|:{{1,2}})[ \t]{{0,8}}){value}",
+            rf"(?P<before>{name}\\?[\"']?[ \t]{{0,8}}(?>=>|:=|={{1,3}}|:{{1,2}})[ \t]{{0,8}}){_VALUE}",
             re.IGNORECASE,
         )
         yield rule(
             kind,
             " ".join(words),
-            rf"(?P<before>(?<![\w-])--?[a-z-]{{0,32}}{name}[ \t]{{1,8}})(?![:=]){value}",
+            rf"(?P<before>(?<![\w-])--?[a-z-]{{0,32}}{name}[ \t]{{1,8}})(?![:=]){_VALUE}",
             re.IGNORECASE,
+        )
+        # an element of XML whose name says it, up to its end tag
+        element = (
+            rf"(?P<before><(?=[\w.:-]{{0,64}}(?:{word}))[\w.:-]{{1,128}}+(?:[ \t][^<>]{{0,256}}+)?+>[ \t]{{0,8}}"
+            r"(?:<!\[CDATA\[)?+)"
+            r"(?!\[redacted:[a-z-]{1,20}\][ \t]*(?:\]\]>)?(?:<|\r|\n|\Z))"
+        )
+        yield rule(kind, " ".join(words), rf"{element}(?=[^\s<]){_TEXT}{_END_TAG}", re.IGNORECASE)
+        # or to where it was cut, unless it is a type, as in FooTest<Token>.adds
+        yield rule(
+            kind, " ".join(words), rf"(?<![\w:]){element}(?=[^\s\"'.,:;/()\[\]{{}}<>]){_TEXT}{_CUT}", re.IGNORECASE
         )
 
 

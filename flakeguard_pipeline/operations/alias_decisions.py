@@ -15,6 +15,7 @@ import polars as pl
 
 from flakeguard_pipeline.domain.aliases import AliasDecision, AliasState, accepted, alias_id, final_keys, state_of
 from flakeguard_pipeline.domain.errors import UsageError
+from flakeguard_pipeline.normalize.redaction import redact
 from flakeguard_pipeline.operations.repositories import Repository, repositories
 from flakeguard_pipeline.warehouse import load, tables
 from flakeguard_pipeline.warehouse.connection import Connection, Warehouse
@@ -170,9 +171,12 @@ def decide_aliases(
 ) -> list[Decided]:
     """Accept or reject all of `aliases`, or none: append the decisions that change something, in one transaction.
 
+    Secrets in `reason` are redacted: people paste what they see.
+
     Raises:
         UsageError: an acceptance would close a circle.
     """
+    reason = redact(reason)
     made: list[Decided] = []
     rows: list[dict[str, object]] = []
     with warehouse.connect() as connection, connection.transaction():

@@ -1,7 +1,8 @@
 """Bounded, clean text: what of a report's text is kept, and how much of it.
 
-Belongs here: limits on lengths and the removal of characters that no column can hold.
-Does not belong here: anything that knows what an element or an attribute means.
+Belongs here: limits on lengths, where a text is cut, and the removal of characters that no column can hold.
+Does not belong here: anything that knows what an element or an attribute means, and redaction. Texts are cut before
+they are redacted, so no cut may leave half a secret, which nothing recognises any more.
 """
 
 import hashlib
@@ -19,18 +20,37 @@ MAX_OUTPUT_HEAD = 4 * 1024
 MAX_OUTPUT_TAIL = 4 * 1024
 """Characters kept of the end of one captured output: what happened right before the failure."""
 
+MAX_CUT_BACK = 512
+"""Characters given up at a cut for the sake of a clean one: longer than the secrets that are known by their shape, but
+for those that are known by their beginning. Of a short limit it is half at most."""
+
 REPLACEMENT = "\ufffd"
 """Stands for a character that cannot be kept: U+FFFD REPLACEMENT CHARACTER."""
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f]")
 _NULS = re.compile("\x00")
 _DIGEST_DIGITS = 16
+# hexadecimal digits as letters: no rule of normalize.identity takes them for an id that differs from run to run
+_DIGEST_LETTERS = str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")
+
+# where a text may end, the best first: before its last word, at a character that no secret holds, after one that hardly
+# any does; an opening tag goes, so that what stood before it is the last word
+_ENDS = tuple(re.compile(f".*{end}", re.DOTALL) for end in (r"\s", r"(?:[\"'>]|(?=<))", r"[,;&|(){}\[\]?#@:]"))
+_WORD = re.compile(r"\S+")
+# a word whose next one may be its value: `password:`, `=>`, `--token`, `Bearer`, `passwd`
+_ANNOUNCING = re.compile(
+    r"^[\"'(]*-|[:=>]\\?[\"']?$|^[\"'(]*(?:bearer|basic|token|digest|negotiate|apikey|passwd)[\"']?$", re.IGNORECASE
+)
+# where a line without blanks may begin: after what ends a value of JSON or of a URL, or with a tag
+_BEGINNING = re.compile(r"[,;&]|(?=<)")
 
 
 class HeadTail:
     """Keeps the first `head` and the last `tail` (both positive) characters of a text that arrives in pieces.
 
-    The memory it takes is bounded by the two limits and the largest piece, never by the length of the text.
+    A longer text gives up some more at both cuts, so that neither leaves half a secret. How the text is cut into pieces
+    changes nothing. The memory it takes is bounded by the two limits and the largest piece, never by the length of the
+    text.
     """
 
     __slots__ = ("_head", "_head_room", "_pieces", "_pieces_length", "_tail_limit", "_total")
@@ -69,11 +89,8 @@ class HeadTail:
         missing = self._total - len(head) - len(tail)
         if missing <= 0:
             return _NULS.sub(REPLACEMENT, head + tail).strip()
-        # the tail begins with a whole line where it can: half a line may be half a secret, beyond recognition
-        newline = tail.find("\n")
-        if 0 <= newline < len(tail) // 2:
-            missing += newline + 1
-            tail = tail[newline + 1 :]
+        head, tail = _without_half_an_end(head), tail[_clean_beginning(tail) :]
+        missing = self._total - len(head) - len(tail)
         return _NULS.sub(REPLACEMENT, f"{head}\n[... {missing} characters left out ...]\n{tail}").strip()
 
 
@@ -88,8 +105,9 @@ def output_buffer() -> HeadTail:
 
 
 def bounded(text: str, limit: int = MAX_ATTRIBUTE) -> str:
-    """Return `text` cut to `limit` characters and without C0 controls other than tab and newline."""
-    return _CONTROLS.sub("", text[:limit])
+    """Return `text` without C0 controls other than tab and newline, cut cleanly to `limit` characters at most."""
+    kept = _CONTROLS.sub("", text[:limit])
+    return kept if len(text) <= limit else _without_half_an_end(kept)
 
 
 def identity_text(text: str) -> str:
@@ -102,7 +120,8 @@ def identity_text(text: str) -> str:
     if len(text) <= MAX_ATTRIBUTE:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:_DIGEST_DIGITS]
-    return f"{text[: MAX_ATTRIBUTE - _DIGEST_DIGITS - 1]}#{digest}"
+    kept = _without_half_an_end(text[: MAX_ATTRIBUTE - _DIGEST_DIGITS - 1])
+    return f"{kept}#{digest.translate(_DIGEST_LETTERS)}"
 
 
 def first_line(text: str) -> str:
@@ -110,3 +129,38 @@ def first_line(text: str) -> str:
     stripped = text.lstrip()
     newline = stripped.find("\n")
     return bounded(stripped if newline < 0 else stripped[:newline]).strip()
+
+
+def _without_half_an_end(text: str) -> str:
+    """Return `text`, which was cut at its end, without what may be the first half of a secret.
+
+    What is announced, as in `password=hunter2`, is recognised in halves, too; what has a known shape or is known by
+    what follows, as in `://joe:hunter2@`, is not. A run of letters and digits longer than MAX_CUT_BACK stays.
+    """
+    window = text[len(text) - min(MAX_CUT_BACK, len(text) // 2) :]
+    for pattern in _ENDS:
+        if (found := pattern.match(window)) is not None:
+            return text[: len(text) - len(window) + found.end()].rstrip()
+    return text
+
+
+def _clean_beginning(text: str) -> int:
+    """Return where `text`, which was cut at its beginning, begins without what may be the second half of a secret.
+
+    That is a whole line where one begins in its first half. Else the first word goes, the next, which it may have
+    announced, and whatever the last of these may announce. What is half of letters and digits alone stays.
+    """
+    newline = text.find("\n")
+    if 0 <= newline < len(text) // 2:
+        return newline + 1
+    window = text[: len(text) // 2]
+    # a text that begins with a blank begins with a word that nobody sees
+    gone = 1 if window[:1].isspace() else 0
+    announced = False
+    for word in _WORD.finditer(window):
+        if gone >= 2 and not announced and word[0][0] not in ":=":
+            return word.start()
+        gone += 1
+        announced = _ANNOUNCING.search(word[0]) is not None
+    found = _BEGINNING.search(window, 1)
+    return found.end() if found is not None else 0

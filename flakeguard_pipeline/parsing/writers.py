@@ -39,10 +39,13 @@ REPEATING = frozenset({UNKNOWN_WRITER, PYTEST, "gradle", "gotestsum", "go-junit-
 """Dialects in which a test case that failed and comes again was retried. The other writers hide retries, or have
 elements for them; what repeats there is another test of the same name."""
 
+PYTEST_ROOT = "pytest tests"
+"""Name of the root of pytest's reports."""
+
 _BY_ROOT_NAME = {
     "jest tests": "jest",
     "vitest tests": "vitest",
-    "pytest tests": PYTEST,
+    PYTEST_ROOT: PYTEST,
     "nextest-run": "nextest",
     "AllTests": "googletest",
 }
@@ -73,7 +76,7 @@ def writer_of(root: str, attributes: Mapping[str, str], suite: Mapping[str, str]
 
 def is_pytests(root: Mapping[str, str], suite: Mapping[str, str]) -> bool:
     """Say whether a suite was written by pytest, whatever stands beside it in a merged report."""
-    return suite.get("name") == "pytest" or root.get("name") == "pytest tests"
+    return suite.get("name") == PYTEST or root.get("name") == PYTEST_ROOT
 
 
 def _of_suite(  # noqa: PLR0911 - a table of marks

@@ -361,7 +361,11 @@ health_snapshot = _table(
     _share("flake_rate", "probability that one execution on good code fails: posterior mean"),
     _share("flake_rate_low", "5 % quantile"),
     _share("flake_rate_high", "95 % quantile"),
-    _count("executions", "observed executions in the window, skipped ones left out"),
+    _count(
+        "executions",
+        "observed executions in the window that count: no skipped ones, no passes beside a failure of the same name in "
+        "one report",
+    ),
     _count("failures", "observed failures in the window"),
     _count("same_commit_flips", "code versions in the window on which it passed and failed"),
     _count("inferred_passes", "inferred passes in the window"),

@@ -38,7 +38,7 @@ from flakeguard_pipeline.parsing.junit import OUTCOME_OF_STATUS
 from flakeguard_pipeline.parsing.retries import number_retries
 from flakeguard_pipeline.parsing.text import MAX_ATTRIBUTE
 from flakeguard_pipeline.parsing.values import MAX_DURATION_S, duration_us, line_number, timestamp
-from flakeguard_pipeline.parsing.writers import PLAYWRIGHT, PYTEST, REPEATING
+from flakeguard_pipeline.parsing.writers import PLAYWRIGHT, PYTEST, PYTEST_ROOT, REPEATING
 
 _TEST = ("suite_number", "suite", "classname", "name", "file")
 _IDENTITY = ("name", "classname", "class", "file", "suite_name", "suite_file")
@@ -130,6 +130,7 @@ def _read(reports: Sequence[SimpleReport], pool: Executor | None) -> tuple[BulkR
     numbered, repeated = _with_retries(cases, dialects)
     # what pytest repeats, and where Playwright ran, takes more than columns
     pytests = set(cases.filter(pl.col("suite") == PYTEST)["report"].unique().to_list())
+    pytests |= {number for number in repeated if reports[number].holds(PYTEST_ROOT.encode())}
     refused |= {number for number in repeated if dialects[number] == PYTEST or number in pytests}
     refused |= {number for number, dialect in enumerate(dialects) if dialect is None or dialect == PLAYWRIGHT}
     dialects = [None if number in refused else dialect for number, dialect in enumerate(dialects)]

@@ -11,7 +11,7 @@ import pytest
 
 from flakeguard_pipeline.domain.model import ReasonCode
 from flakeguard_pipeline.ingest import archives
-from flakeguard_pipeline.ingest.archives import MAX_ZIP_DEPTH, SNIFFED_BYTES, Member, members
+from flakeguard_pipeline.ingest.archives import MAX_ZIP_DEPTH, Member, members
 from tests.support.drops import case, report, zipped
 
 GOOD = report(case("test_a"))
@@ -74,14 +74,11 @@ def test_what_is_no_zip_is_told(data: bytes) -> None:
 
 
 def test_zips_in_zips_are_opened_to_a_depth() -> None:
-    data = zipped({"r.xml": GOOD})
-    for depth in range(1, MAX_ZIP_DEPTH + 2):
-        ((path, member),) = opened(data).items()
-        assert path == "inner.zip/" * min(depth - 1, MAX_ZIP_DEPTH - 1) + (
-            "inner.zip" if depth > MAX_ZIP_DEPTH else "r.xml"
-        )
-        assert len(member.data) <= SNIFFED_BYTES if depth > MAX_ZIP_DEPTH else member.data == GOOD
-        data = zipped({"inner.zip": data})
+    data, path = zipped({"r.xml": GOOD}), "r.xml"
+    for depth in range(1, MAX_ZIP_DEPTH + 1):
+        assert [(member.path, member.data) for member in opened(data).values()] == [(path, GOOD)]
+        data, path = zipped({f"{depth}.zip": data}), f"{depth}.zip/{path}"
+    assert refusals(data) == {"3.zip/2.zip/1.zip": ReasonCode.ZIP_TOO_DEEP}
 
 
 def test_a_damaged_zip_in_a_zip_costs_itself_alone() -> None:

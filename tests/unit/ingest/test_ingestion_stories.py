@@ -77,6 +77,20 @@ def test_an_unfinished_run_is_recorded_and_taken_up_when_it_has_finished(place: 
     assert place.rows("select count(*) from core.rejected_artifact") == [(0,)]
 
 
+def test_what_is_wrong_with_a_file_is_told_without_its_secrets(place: Place) -> None:
+    token = "ghp" + "_" + "Zq7" * 12
+    files = {
+        "encoded.xml": f'<?xml version="1.0" encoding="{token}"?><testsuite/>'.encode(),
+        "unsafe.zip": zipped({f"../password={token}/r.xml": report(case("test_a"))}),
+    }
+    add_run(place.source.path, run_object(1), files)
+    place.ingest()
+    found = place.rows("select reason_code, detail from core.rejected_artifact order by reason_code")
+    assert [code for code, _ in found] == ["unsafe_path", "unsupported_encoding"]
+    assert all(token[4:] not in str(detail) for _, detail in found)
+    assert "[redacted:github-token]" in str(found[1][1])
+
+
 def test_a_repository_that_moves_keeps_its_identity_its_org_and_shows_its_latest_name(place: Place) -> None:
     old = {"id": 7, "full_name": "acme/shop", "default_branch": None}
     new = {"id": 7, "full_name": "globex/store", "default_branch": None}

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from flakeguard_pipeline.domain.digests import stable_id
 from flakeguard_pipeline.domain.errors import ConfigurationError
+from flakeguard_pipeline.domain.model import ReportContext
 from flakeguard_pipeline.normalize import identity
+from flakeguard_pipeline.normalize.frames import executions_frame
 from flakeguard_pipeline.normalize.identity import (
     BUILT_IN_RULES,
     DEFAULT_RULES,
@@ -25,6 +27,8 @@ from flakeguard_pipeline.normalize.identity import (
     normalise_name,
     normalise_suite,
 )
+from flakeguard_pipeline.parsing.cases import case_frame
+from flakeguard_pipeline.parsing.elements import Execution
 from flakeguard_pipeline.settings import Settings, load_settings
 
 NORMALISE = {
@@ -622,6 +626,20 @@ def test_every_example_of_the_page_holds_and_is_the_rule_s_own(rule: identity.Id
     for part in rule.applies_to:
         assert NORMALISE[part](before) == after.strip()
         assert NORMALISE[part](before, IdentityRules(frozenset({rule.id}))) != after.strip()
+
+
+def test_every_example_of_parameters_holds() -> None:
+    context = ReportContext("acme", "github", "7", "1", 1, "a", "r", "", "", dt.datetime(2026, 3, 2, tzinfo=dt.UTC))
+    (table,) = re.findall(
+        r"^\| in one report \| becomes \|\n\|[ -|]+\n((?:\|.*\n)+)", PAGE.read_text("utf-8"), re.MULTILINE
+    )
+    rows = [line.strip("|").split("|") for line in table.splitlines()]
+    assert len(rows) > 3
+    for reported, becomes in rows:
+        names = re.findall(r"`([^`]+)`", reported) * (2 if "twice" in reported else 1)
+        cases = case_frame([Execution(suite="s", classname="a.B", name=name) for name in names], 0)
+        executions = executions_frame(cases, [context])
+        assert executions["name"].unique(maintain_order=True).to_list() == re.findall(r"`([^`]+)`", becomes)
 
 
 def test_the_example_configuration_of_the_page_does_what_it_says(config: Path) -> None:

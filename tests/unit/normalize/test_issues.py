@@ -59,6 +59,13 @@ def test_tests_of_one_name_are_told_but_retries_are_not() -> None:
     assert issues(execution(), execution(), *retried[1:]) == [("repeated_name", 2, "adds")]
 
 
+def test_a_name_is_unstable_only_where_a_part_of_it_was_replaced() -> None:
+    days = [execution("opens on 2026-03-01"), execution("opens on 2026-03-04")]
+    folded = execution("renders  <b> in\tbold ")
+    assert issues(*days, folded) == []
+    assert issues(days[0], folded, execution(" at  0x7f3c5a1b2d10")) == [("unstable_name", 2, "opens on 2026-03-01")]
+
+
 def test_a_report_that_goes_by_in_parts_is_counted_as_a_whole() -> None:
     one = [FoundIssue(IssueCode.NO_NAME, 2, "a"), FoundIssue(IssueCode.LONG_NAME, 1, "b")]
     other = [FoundIssue(IssueCode.NO_NAME, 3, "c")]

@@ -102,6 +102,13 @@ def test_a_decision_is_a_row_and_the_same_again_is_none(loaded: Place):
     assert len(rows(loaded)) == 1
 
 
+def test_a_reason_is_kept_without_its_secrets(loaded: Place):
+    (made,) = decide(loaded, ("test_a", "test_b"), reason="see https://joe:hunter2@wiki/renames")
+    assert made.alias.decision is not None
+    assert made.alias.decision.reason == "see https://joe:[redacted:password]@wiki/renames"
+    assert [row[5] for row in rows(loaded)] == [made.alias.decision.reason]
+
+
 def test_an_acceptance_can_be_taken_back_and_given_again(loaded: Place):
     for accept in (True, False, True):
         (made,) = decide(loaded, ("test_a", "test_b"), accept=accept)

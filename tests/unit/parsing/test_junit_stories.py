@@ -448,7 +448,7 @@ def test_a_writer_with_a_spelling_for_retries_repeats_no_test_for_one() -> None:
 
 
 def test_a_project_of_playwrights_is_an_environment() -> None:
-    suite = '<testsuite name="a.spec.ts" hostname="{}"><testcase classname="a.spec.ts" name="pays">{}</testcase></testsuite>'
+    suite = '<testsuite name="a" hostname="{}"><testcase classname="a.spec.ts" name="pays">{}</testcase></testsuite>'
     report = parse(
         f'<testsuites id="" name="">{suite.format("chromium", "<failure/>")}{suite.format("firefox", "")}</testsuites>'
     )
