@@ -86,8 +86,8 @@ def executions_frame(
 
     Where the rules give different tests of one report one key, what they replaced is a parameter: those executions
     keep their own words. Reports are looked at as far as they are in `cases`: one that arrives in several frames
-    (beyond `parsing.reports.ROWS_A_FRAME` executions) is decided frame by frame, so tests whose parameters stand in
-    different frames are not told apart.
+    (beyond `ROWS_A_FRAME` executions or `CHARACTERS_A_FRAME` characters, parsing/reports.py) is decided frame by frame,
+    so tests whose parameters stand in different frames are not told apart.
 
     Args:
         cases: executions of one or more reports (CASE_SCHEMA).

@@ -212,7 +212,7 @@ class ReportsReading:
             if dialect is not None:
                 self._outcomes[simple[place][0]] = ReportOutcome(True, dialect, (), counts[place])
         cases = read.cases.with_columns(numbers.gather(read.cases["report"]).alias("report"))
-        yield from cases.iter_slices(ROWS_A_FRAME)
+        yield from _frames(cases)
         for number, _ in simple:
             if number not in self._outcomes:
                 yield from self._one(number, self._sources[number])
@@ -232,6 +232,21 @@ class ReportsReading:
             if waiting:
                 yield case_frame(waiting, number)
         self._outcomes[number] = ReportOutcome(reading.is_report, reading.dialect, tuple(reading.issues), reading.count)
+
+
+def _frames(cases: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Cut executions where a report ends, and within one only if it fills a frame, which then begins with it.
+
+    So what is read together with a report does not decide which of its executions are looked at together.
+    """
+    start = end = 0
+    for size in cases["report"].rle().struct.field("len").to_list():
+        if end > start and end + size - start > ROWS_A_FRAME:
+            yield from cases[start:end].iter_slices(ROWS_A_FRAME)
+            start = end
+        end += size
+    if end > start:
+        yield from cases[start:end].iter_slices(ROWS_A_FRAME)
 
 
 def _peek(stream: BinaryIO, size: int) -> bytes:

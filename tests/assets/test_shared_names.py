@@ -102,7 +102,6 @@ def test_names_are_told_that_are_shared_or_were_replaced(told: tuple[Place, Laun
         "select distinct issue_code, occurrences, example from core.report_issue "
         "where issue_code in ('repeated_name', 'unstable_name') order by all"
     ) == [
-        ("repeated_name", 6, "test_shared"),
         ("repeated_name", 7, "test_shared"),
         ("unstable_name", 1, "test_day[2026-03-02]"),
     ]

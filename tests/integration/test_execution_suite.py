@@ -55,6 +55,7 @@ EXECUTION: dict[str, Any] = {
     "failure_signature": "",
     "failure_text": "",
     "output": "",
+    "raw_classname": "",
 }
 
 ATTEMPT: dict[str, Any] = {

@@ -407,6 +407,15 @@ def test_a_million_test_cases_are_read_whole(before: bytes, count: int) -> None:
     assert ordinals == count * (count - 1) // 2
 
 
+def test_reports_that_are_read_together_are_cut_as_if_each_was_read_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "ROWS_A_FRAME", 10)
+    sizes = [4, 7, 3, 25, 5, 5, 1]
+    documents = [b"".join(cases_of(size)) for size in sizes]
+    reading = ReportsReading([ReportSource(len(data), data, None) for data in documents])
+    frames = [frame.group_by("report", maintain_order=True).len().rows() for frame in reading.frames()]
+    assert frames == [[(0, 4)], [(1, 7), (2, 3)], [(3, 10)], [(3, 10)], [(3, 5)], [(4, 5), (5, 5)], [(6, 1)]]
+
+
 def test_a_file_beyond_the_limit_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reports, "MAX_REPORT_BYTES", 100)
     reading = ReportReading(io.BytesIO(SAMPLE), len(SAMPLE))
