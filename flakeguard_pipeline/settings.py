@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from flakeguard_pipeline.domain.digests import stable_id
 from flakeguard_pipeline.domain.errors import ConfigurationError
 from flakeguard_pipeline.normalize.identity import DEFAULT_RULES, ExtraRule, IdentityRules
-from flakeguard_pipeline.normalize.identity import Field as IdentityField
+from flakeguard_pipeline.normalize.identity_rules import Field as IdentityField
 from flakeguard_pipeline.normalize.variants import JobRule, VariantRules
 from flakeguard_pipeline.policy.policy import Policy
 from flakeguard_pipeline.stats.parameters import ScoringParameters

@@ -16,7 +16,6 @@ from flakeguard_pipeline.domain.digests import ID_HEX_DIGITS
 from flakeguard_pipeline.domain.model import Outcome, ReportContext
 from flakeguard_pipeline.normalize.identity import (
     DEFAULT_RULES,
-    NAME_TRIGGER,
     IdentityRules,
     discriminator,
     folded,
@@ -24,6 +23,7 @@ from flakeguard_pipeline.normalize.identity import (
     normalise_file,
     normalise_name,
 )
+from flakeguard_pipeline.normalize.identity_rules import NAME_TRIGGER
 from flakeguard_pipeline.normalize.redaction import needles, redact
 from flakeguard_pipeline.normalize.signatures import failure_signature
 from flakeguard_pipeline.parsing.cases import micros, storable

@@ -15,17 +15,21 @@ from flakeguard_pipeline.domain.model import ReportContext
 from flakeguard_pipeline.normalize import identity
 from flakeguard_pipeline.normalize.frames import executions_frame
 from flakeguard_pipeline.normalize.identity import (
-    BUILT_IN_RULES,
     DEFAULT_RULES,
-    FIELDS,
-    RULE_IDS,
     ExtraRule,
-    Field,
     IdentityRules,
     normalise_classname,
     normalise_file,
     normalise_name,
     normalise_suite,
+)
+from flakeguard_pipeline.normalize.identity_rules import (
+    BUILT_IN_RULES,
+    FIELDS,
+    HINTS,
+    RULE_IDS,
+    Field,
+    IdentityRule,
 )
 from flakeguard_pipeline.parsing.cases import case_frame
 from flakeguard_pipeline.parsing.elements import Execution
@@ -305,14 +309,12 @@ def test_normalising_twice_changes_nothing(part: Field, text: str) -> None:
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 @pytest.mark.parametrize("rule", BUILT_IN_RULES, ids=lambda rule: rule.id)
-def test_the_quick_look_misses_nothing_that_a_rule_would_match(
-    rule: identity.IdentityRule, data: st.DataObject
-) -> None:
+def test_the_quick_look_misses_nothing_that_a_rule_would_match(rule: IdentityRule, data: st.DataObject) -> None:
     # \1 and look-behinds are beyond from_regex's reach; texts that it draws at random are checked all the same
     text = data.draw(TEXTS | st.from_regex(rule.pattern).filter(lambda text: len(text) < 400))
     if rule.pattern.search(text):
         for part in rule.applies_to:
-            assert identity._HINTS[part].search(text), text
+            assert HINTS[part].search(text), text
 
 
 SURROUNDINGS = st.text(max_size=12)
