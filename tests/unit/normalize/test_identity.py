@@ -623,7 +623,7 @@ def test_the_page_lists_every_rule_in_order_with_its_fields_and_reason() -> None
 
 
 @pytest.mark.parametrize("rule", BUILT_IN_RULES, ids=lambda rule: rule.id)
-def test_every_example_of_the_page_holds_and_is_the_rule_s_own(rule: identity.IdentityRule) -> None:
+def test_every_example_of_the_page_holds_and_is_the_rule_s_own(rule: IdentityRule) -> None:
     ((before, after),) = [row[3:] for row in documented() if row[0] == rule.id]
     for part in rule.applies_to:
         assert NORMALISE[part](before) == after.strip()
