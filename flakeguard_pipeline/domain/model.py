@@ -94,7 +94,7 @@ class IssueCode(StrEnum):
 ISSUES: dict[IssueCode, str] = {
     IssueCode.FUTURE_TIMESTAMP: "has test cases that started after their run had ended; set the runner's clock",
     IssueCode.LONG_NAME: "has names of more than 1,000 characters; give parameters short ids",
-    IssueCode.NO_DURATION: "has no durations, so nobody can tell what its flakes cost",
+    IssueCode.NO_DURATION: "has test cases without a duration, so nobody can tell what their flakes cost",
     IssueCode.NO_LOCATION: "has test cases with neither class name nor file; their name and suite alone identify them",
     IssueCode.NO_NAME: "has test cases without a name, which cannot be told apart",
     IssueCode.REPEATED_NAME: "has several test cases of one name, whose results cannot be told apart; "
