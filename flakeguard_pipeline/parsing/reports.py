@@ -207,7 +207,8 @@ class ReportsReading:
             return
         read = read_bulk([report for _, report in simple], self._pool)
         numbers = pl.Series([number for number, _ in simple], dtype=CASE_SCHEMA["report"])
-        counts = dict(read.cases.group_by("report").len().iter_rows())
+        lengths = read.cases["report"].rle()
+        counts = dict(zip(lengths.struct.field("value").to_list(), lengths.struct.field("len").to_list(), strict=True))
         for place, dialect in enumerate(read.dialects):
             if dialect is not None:
                 self._outcomes[simple[place][0]] = ReportOutcome(True, dialect, (), counts[place])

@@ -172,8 +172,7 @@ def _described(cases: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
         return cases
     failed_before = cases["outcome"].gather(described["row"]) >= FAILED
     described = described.filter(~((described["outcome"] == SKIPPED) & failed_before))
-    rows = described["row"]
     return cases.with_columns(
-        cases["outcome"].scatter(rows, described["outcome"]),
-        *(placed(described[name], rows, cases.height) for name in _SAID),
+        cases["outcome"].scatter(described["row"], described["outcome"]),
+        *(placed(described[name], described["row"], cases.height) for name in _SAID),
     )

@@ -37,6 +37,7 @@ _ENCODINGS = frozenset({"utf-8", "ascii"})
 _NONCHARACTERS = ("\ufffe", "\uffff")
 _LAST_CONTROL = 31
 _LINE_FEED = 10
+_OPENING = ord("<")
 _SECTION = b"<![CDATA["
 
 
@@ -70,8 +71,8 @@ def simple_report(data: bytes) -> SimpleReport | None:
     # nothing but blanks may follow the root: the native parser would not mind a second document
     if not data[-_EPILOG_BYTES:].rstrip(b" \t\n").endswith(b"</testsuite" + root[1] + b">"):
         return None
-    tags = data.count(b"<")
-    if tags > MAX_BULK_TAGS or not _is_legal(data) or _has_crowded_tag(data, root.start()):
+    tags = _count_tags(data)
+    if tags is None or tags > MAX_BULK_TAGS or _has_crowded_tag(data, root.start()):
         return None
     return SimpleReport(data, root.start(), is_single_suite=not root[1], tags=tags)
 
@@ -87,25 +88,30 @@ def _is_plain_prolog(prolog: bytes) -> bool:
         return False
 
 
-def _is_legal(data: bytes) -> bool:
-    """Say whether `data` is UTF-8 without characters that XML forbids; carriage returns are forbidden, too."""
+def _count_tags(data: bytes) -> int | None:
+    """Return how often a '<' occurs; None for data that are not UTF-8, or have characters that XML forbids.
+
+    Carriage returns are forbidden, too: how lines end would have to be normalised.
+    """
     if not data.isascii():
         try:
             text = data.decode()
         except UnicodeDecodeError:
-            return False
+            return None
         if any(noncharacter in text for noncharacter in _NONCHARACTERS):
-            return False
+            return None
     view = np.frombuffer(data, dtype=np.uint8)
     shifted = np.empty(min(len(view), _BLOCK_BYTES), dtype=np.uint8)
+    tags = 0
     for at in range(0, len(view), _BLOCK_BYTES):
         block = view[at : at + _BLOCK_BYTES]
         # of 0 to 31 only tab (9), line feed (10) and carriage return (13) are legal, and the last is not here: with 11
         # taken from every byte, what wraps around below zero is above all forbidden ones
         moved = np.subtract(block, _LINE_FEED + 1, out=shifted[: len(block)])
         if moved.min() <= _LAST_CONTROL - _LINE_FEED - 1 or block.min() < _LINE_FEED - 1:
-            return False
-    return True
+            return None
+        tags += int(np.count_nonzero(block == _OPENING))
+    return tags
 
 
 def _has_crowded_tag(data: bytes, start: int) -> bool:

@@ -86,7 +86,5 @@ def with_odd_characters(frame: pl.DataFrame) -> set[int]:
 
 
 def placed(values: pl.Series, rows: pl.Series, height: int) -> pl.Series:
-    """Return a column that has `values` at `rows` and is '' elsewhere."""
-    place = pl.Series([0], dtype=pl.UInt32()).new_from_index(0, height)
-    place = place.scatter(rows, pl.Series(range(1, len(rows) + 1), dtype=pl.UInt32()))
-    return pl.concat([pl.Series(values.name, [""]), values]).gather(place)
+    """Return a text column of `height` rows that has `values` at `rows` and is '' elsewhere."""
+    return pl.Series(values.name, [""]).new_from_index(0, height).scatter(rows, values)
