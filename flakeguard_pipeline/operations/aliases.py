@@ -14,7 +14,7 @@ import polars as pl
 
 from flakeguard_pipeline.domain.aliases import alias_id
 from flakeguard_pipeline.domain.digests import stable_id
-from flakeguard_pipeline.operations.repositories import Repository, for_each, repositories
+from flakeguard_pipeline.operations.repositories import Repository, for_each, outdated
 from flakeguard_pipeline.progress import Progress, Silent
 from flakeguard_pipeline.stats.renames import (
     DETECTOR_VERSION,
@@ -50,15 +50,9 @@ def propose_aliases(warehouse: Warehouse, *, progress: Progress | None = None) -
     """
     teller = progress or Silent()
     digest = stable_id(["aliases", DETECTOR_VERSION, *(query(name) for name in QUERIES)])
-    members = repositories(warehouse)
-    with warehouse.connect() as connection:
-        versions = {(row[0], row[1]): row[2] for row in connection.read(query("core_version_of_repositories")).rows()}
-        made = builds.repository_builds(connection, PART)
-        for gone in sorted(made.keys() - versions.keys()):
-            _replace(connection, gone, None, None)
-    due = [each for each in members if made.get(_key(each)) != (digest, versions.get(_key(each)))]
+    due = outdated(warehouse, PART, digest, lambda connection, gone: _replace(connection, gone, None, None))
     teller.stage("compare", len(due))
-    done = for_each(due, lambda each: _compare(warehouse, each, (digest, versions[_key(each)])), teller)
+    done = for_each(due, lambda each: _compare(warehouse, each, due[each]), teller)
     with warehouse.connect() as connection:
         proposals = connection.read(query("alias_proposals"))
     return Proposals(proposals, len(done.results), tuple(done.faults))
@@ -76,13 +70,13 @@ def _compare(warehouse: Warehouse, repository: Repository, state: builds.State) 
                 sightings = _read(connection, query("test_sightings"), key, SIGHTING_SCHEMA)
             group_runs = _read(connection, query("group_runs"), key, GROUP_RUN_SCHEMA)
     found = propose(positions, spans, sightings, group_runs)
-    ids = [alias_id(*_key(repository), *pair) for pair in found.select("old_test_key", "new_test_key").iter_rows()]
+    ids = [alias_id(*repository.key, *pair) for pair in found.select("old_test_key", "new_test_key").iter_rows()]
     rows = found.with_columns(
         pl.Series("alias_id", ids, dtype=pl.String),
         **{name: pl.lit(value) for name, value in key.items()},
     )
     with warehouse.connect() as connection:
-        _replace(connection, _key(repository), rows.select(*load.schema_of(tables.alias_proposal)), state)
+        _replace(connection, repository.key, rows.select(*load.schema_of(tables.alias_proposal)), state)
     return rows.height
 
 
@@ -105,7 +99,3 @@ def _replace(
         if rows is not None:
             connection.insert(name, rows)
         builds.record_repository_build(connection, PART, repository, state)
-
-
-def _key(repository: Repository) -> builds.Repository:
-    return repository.org, repository.repository_id

@@ -12,7 +12,7 @@ Belongs here: when passes are inferred anew, and where they are not. The rule it
 from dataclasses import dataclass
 
 from flakeguard_pipeline.domain.digests import stable_id
-from flakeguard_pipeline.operations.repositories import Repository, for_each, repositories
+from flakeguard_pipeline.operations.repositories import Repository, for_each, outdated
 from flakeguard_pipeline.progress import Progress, Silent
 from flakeguard_pipeline.settings import InferenceSwitches
 from flakeguard_pipeline.warehouse import builds
@@ -71,28 +71,14 @@ def infer_passes(
     """
     teller = progress or Silent()
     digest = inference_digest(switches)
-    members = repositories(warehouse)
-    with warehouse.connect() as connection:
-        versions = {(row[0], row[1]): row[2] for row in connection.read(query("core_version_of_repositories")).rows()}
-        made = builds.repository_builds(connection, PART)
-        for gone in sorted(made.keys() - versions.keys()):
-            _forget(connection, gone)
-    due = [each for each in members if made.get(_key(each)) != (digest, versions.get(_key(each)))]
+    due = outdated(warehouse, PART, digest, _forget)
     teller.stage("infer", len(due))
-    done = for_each(
-        due,
-        lambda repository: _infer(warehouse, repository, switches, (digest, versions[_key(repository)])),
-        teller,
-    )
+    done = for_each(due, lambda each: _infer(warehouse, each, switches, due[each]), teller)
     with warehouse.connect() as connection:
         if not done.faults:
             builds.record_build(connection, PART, project_digest=digest, core_version=core_version)
         counts = connection.read(query("inferred_pass_counts")).row(0, named=True)
     return Inference(**counts, renewed=len(done.results), faults=tuple(done.faults))
-
-
-def _key(repository: Repository) -> builds.Repository:
-    return repository.org, repository.repository_id
 
 
 def _infer(warehouse: Warehouse, repository: Repository, switches: InferenceSwitches, state: builds.State) -> None:
@@ -103,7 +89,7 @@ def _infer(warehouse: Warehouse, repository: Repository, switches: InferenceSwit
         connection.execute(query("refresh_inferred_pass_delete"), key)
         if switches.enabled:
             connection.execute(query("refresh_inferred_pass_insert"), {**key, **roster})
-        builds.record_repository_build(connection, PART, _key(repository), state)
+        builds.record_repository_build(connection, PART, repository.key, state)
 
 
 def _forget(connection: Connection, repository: builds.Repository) -> None:

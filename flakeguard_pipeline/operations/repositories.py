@@ -8,7 +8,8 @@ from typing import Generic, TypeVar
 
 from flakeguard_pipeline.domain.errors import FlakeGuardError
 from flakeguard_pipeline.progress import Progress, Silent
-from flakeguard_pipeline.warehouse.connection import Warehouse
+from flakeguard_pipeline.warehouse import builds
+from flakeguard_pipeline.warehouse.connection import Connection, Warehouse
 from flakeguard_pipeline.warehouse.queries import query
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,11 @@ class Repository:
     full_name: str
     last_run_at: datetime
 
+    @property
+    def key(self) -> builds.Repository:
+        """Org and repository id: what rows of the warehouse name a repository by."""
+        return self.org, self.repository_id
+
 
 @dataclass
 class Done(Generic[Result]):
@@ -39,6 +45,28 @@ def repositories(warehouse: Warehouse) -> list[Repository]:
     with warehouse.connect() as connection:
         frame = connection.read(query("repositories"))
     return [Repository(*row) for row in frame.iter_rows()]
+
+
+def outdated(
+    warehouse: Warehouse, part: builds.Part, digest: str, forget: Callable[[Connection, builds.Repository], None]
+) -> dict[Repository, builds.State]:
+    """Return the repositories for which a part has to be made anew, in a fixed order, each with what it follows from.
+
+    Args:
+        warehouse: the warehouse.
+        part: what is made repository by repository.
+        digest: a digest of the rules that the part follows.
+        forget: removes the part of a repository that is known under another id or org now.
+    """
+    members = repositories(warehouse)
+    with warehouse.connect() as connection:
+        versions = {(row[0], row[1]): row[2] for row in connection.read(query("core_version_of_repositories")).rows()}
+        made = builds.repository_builds(connection, part)
+        for gone in sorted(made.keys() - versions.keys()):
+            forget(connection, gone)
+    # repositories are described from their run attempts, so each has a version
+    states = {each: (digest, versions[each.key]) for each in members}
+    return {each: state for each, state in states.items() if made.get(each.key) != state}
 
 
 def for_each(
