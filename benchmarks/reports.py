@@ -5,6 +5,7 @@ one gigabyte takes. Belongs here: measuring. benchmarks/README.md tells how to r
 """
 
 import argparse
+import gc
 import io
 import os
 import random
@@ -144,6 +145,9 @@ def xml2arrow(reports: Sequence[bytes], folder: Path, root: str) -> Callable[[],
 
 def measure(contenders: dict[str, Callable[[], int]], rounds: int) -> dict[str, float]:
     """Return the median seconds of each; they take turns, so that a busy moment hits all alike."""
+    # what the imports have left is nobody's garbage: one look through all of it takes as long as reading 200 MB
+    gc.collect()
+    gc.freeze()
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, run in contenders.items():

@@ -7,7 +7,7 @@ with the next run.
 import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -23,8 +23,8 @@ from flakeguard_pipeline.settings import Settings
 from flakeguard_pipeline.warehouse import load, tables
 from flakeguard_pipeline.warehouse.connection import Connection, Warehouse
 
-EXECUTIONS_IN_MEMORY = 200_000
-"""Executions that are held before they are written: large enough to be quick, small enough to bound memory."""
+EXECUTIONS_IN_MEMORY = 122_880
+"""Executions that are held before they are written, while as many may be being written: one row group of DuckDB's."""
 
 ATTEMPTS_A_BATCH = 250
 """Run attempts in one transaction, so that histories without reports show progress, too."""
@@ -181,7 +181,10 @@ def _load(
 
 
 class _Writer:
-    """Writes the rows of one batch. The warehouse is held only while there is something to write."""
+    """Writes the rows of one batch. The warehouse is held only while there is something to write.
+
+    Executions are written in a thread, so that the next ones can be read meanwhile.
+    """
 
     def __init__(self, settings: Settings, warehouse: Warehouse, batch: list[WantedAttempt]) -> None:
         self._settings = settings
@@ -195,11 +198,14 @@ class _Writer:
         self._connection: Connection | None = None
         self._executions: list[pl.DataFrame] = []
         self._waiting = 0
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self._thread.shutdown()
         # what was not committed is rolled back
         self._stack.__exit__(*raised)  # type: ignore[arg-type]
 
@@ -214,6 +220,7 @@ class _Writer:
         """Write what is left, and commit."""
         connection = self._begun()
         self._write_executions(connection)
+        self._wait()
         for table, members in (
             (tables.run_attempt, [rows.run for rows in done if rows.run]),
             (tables.job, [row for rows in done for row in rows.jobs]),
@@ -234,6 +241,13 @@ class _Writer:
         return self._connection
 
     def _write_executions(self, connection: Connection) -> None:
+        self._wait()
         if self._executions:
-            connection.insert(load.name_of(tables.test_execution), pl.concat(self._executions))
+            rows = pl.concat(self._executions)
+            self._writing = self._thread.submit(connection.insert, load.name_of(tables.test_execution), rows)
         self._executions, self._waiting = [], 0
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
+            self._writing = None

@@ -14,8 +14,7 @@ from typing import BinaryIO
 import polars as pl
 
 from flakeguard_pipeline.domain.model import ParsedReport, ReasonCode, ReportCase, ReportIssue
-from flakeguard_pipeline.parsing.bulk.read import read_bulk
-from flakeguard_pipeline.parsing.bulk.simple import MAX_BULK_BYTES, MAX_BULK_TAGS, SimpleReport, simple_report
+from flakeguard_pipeline.parsing.bulk.read import MAX_BATCH_BYTES, MAX_BULK_BYTES, BulkReading, read_bulk
 from flakeguard_pipeline.parsing.cases import CASE_SCHEMA, case_frame
 from flakeguard_pipeline.parsing.decoding import (
     DECLARATION_BYTES,
@@ -42,6 +41,9 @@ ROWS_A_FRAME = 50_000
 
 CHARACTERS_A_FRAME = 32 * 1024**2
 """Characters of names, failures and output in one such frame of a report that is read as a stream."""
+
+MIN_BATCH_BYTES = 1024**2
+"""Bytes of reports that are worth a thread of their own."""
 
 _LOOKS_LIKE_REPORT = re.compile(
     rb"<(?:\w{1,32}:)?(?:" + "|".join(sorted(map(re.escape, READERS))).encode() + rb")(?:[\s/>]|\Z)"
@@ -185,38 +187,57 @@ class ReportsReading:
     def frames(self) -> Iterator[pl.DataFrame]:
         """Yield the executions (CASE_SCHEMA) in frames of bounded size; `report` is the position of the source.
 
-        Simple reports are read in bulk, all others one by one: the result is the same.
+        Reports of moderate size are read in bulk, what cannot be read so one by one: the result is the same.
         """
-        simple: list[tuple[int, SimpleReport]] = []
-        size = tags = 0
+        batches = self._batches()
+        for numbers in batches:
+            others = next(batches, None) if self._pool is not None else None
+            # of two batches the second is read in the pool while the first is read here
+            waiting = self._pool.submit(read_bulk, self._data(others)) if self._pool and others else None
+            yield from self._taken(numbers, read_bulk(self._data(numbers)))
+            if others and waiting:
+                yield from self._taken(others, waiting.result())
         for number, source in enumerate(self._sources):
-            found = None if source.data is None else simple_report(source.data)
-            if found is None:
+            if number not in self._outcomes:
                 yield from self._one(number, source)
-                continue
-            if size + source.size > MAX_BULK_BYTES or tags + found.tags > MAX_BULK_TAGS:
-                yield from self._bulk(simple)
-                simple, size, tags = [], 0, 0
-            simple.append((number, found))
-            size += source.size
-            tags += found.tags
-        yield from self._bulk(simple)
 
-    def _bulk(self, simple: list[tuple[int, SimpleReport]]) -> Iterator[pl.DataFrame]:
-        if not simple:
+    def _batches(self) -> Iterator[list[int]]:
+        """Yield the positions of the reports that are read together."""
+        moderate = [
+            (number, source)
+            for number, source in enumerate(self._sources)
+            if source.data is not None and source.size <= MAX_BULK_BYTES
+        ]
+        limit = MAX_BATCH_BYTES
+        if self._pool is not None:
+            limit = min(limit, max(MIN_BATCH_BYTES, sum(source.size for _, source in moderate) // 2))
+        batch: list[int] = []
+        size = 0
+        for number, source in moderate:
+            if batch and size + source.size > limit:
+                yield batch
+                batch, size = [], 0
+            batch.append(number)
+            size += source.size
+        if batch:
+            yield batch
+
+    def _data(self, numbers: Sequence[int]) -> list[bytes]:
+        return [self._sources[number].data or b"" for number in numbers]
+
+    def _taken(self, numbers: Sequence[int], read: BulkReading) -> Iterator[pl.DataFrame]:
+        if len(read.dialects) < len(numbers):
+            yield from self._taken(numbers[: len(read.dialects)], read)
+            rest = numbers[len(read.dialects) :]
+            yield from self._taken(rest, read_bulk(self._data(rest)))
             return
-        read = read_bulk([report for _, report in simple], self._pool)
-        numbers = pl.Series([number for number, _ in simple], dtype=CASE_SCHEMA["report"])
         lengths = read.cases["report"].rle()
         counts = dict(zip(lengths.struct.field("value").to_list(), lengths.struct.field("len").to_list(), strict=True))
         for place, dialect in enumerate(read.dialects):
             if dialect is not None:
-                self._outcomes[simple[place][0]] = ReportOutcome(True, dialect, (), counts[place])
-        cases = read.cases.with_columns(numbers.gather(read.cases["report"]).alias("report"))
-        yield from _frames(cases)
-        for number, _ in simple:
-            if number not in self._outcomes:
-                yield from self._one(number, self._sources[number])
+                self._outcomes[numbers[place]] = ReportOutcome(True, dialect, (), counts[place])
+        positions = pl.Series(numbers, dtype=CASE_SCHEMA["report"])
+        yield from _frames(read.cases.with_columns(positions.gather(read.cases["report"]).alias("report")))
 
     def _one(self, number: int, source: ReportSource) -> Iterator[pl.DataFrame]:
         stream = source.open() if source.open else nullcontext(io.BytesIO(source.data or b""))

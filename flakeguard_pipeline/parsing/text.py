@@ -28,7 +28,6 @@ REPLACEMENT = "\ufffd"
 """Stands for a character that cannot be kept: U+FFFD REPLACEMENT CHARACTER."""
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f]")
-_NULS = re.compile("\x00")
 _DIGEST_DIGITS = 16
 # hexadecimal digits as letters: no rule of normalize.identity takes them for an id that differs from run to run
 _DIGEST_LETTERS = str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")
@@ -53,11 +52,11 @@ class HeadTail:
     text.
     """
 
-    __slots__ = ("_head", "_head_room", "_pieces", "_pieces_length", "_tail_limit", "_total")
+    __slots__ = ("_head", "_head_limit", "_head_room", "_pieces", "_pieces_length", "_tail_limit", "_total")
 
     def __init__(self, head: int, tail: int) -> None:
         self._head: list[str] = []
-        self._head_room = head
+        self._head_limit = self._head_room = head
         self._tail_limit = tail
         self._pieces: list[str] = []
         self._pieces_length = 0
@@ -80,6 +79,15 @@ class HeadTail:
             self._pieces = [self._tail()]
             self._pieces_length = len(self._pieces[0])
 
+    @property
+    def ends(self) -> tuple[int, int]:
+        """How many characters are kept at most: of the beginning, and of the end."""
+        return self._head_limit, self._tail_limit
+
+    def leave_out(self, count: int) -> None:
+        """Append `count` characters that come after the head and before the last `tail` ones, without having them."""
+        self._total += count
+
     def _tail(self) -> str:
         return "".join(self._pieces)[-self._tail_limit :]
 
@@ -88,10 +96,10 @@ class HeadTail:
         head, tail = "".join(self._head), self._tail()
         missing = self._total - len(head) - len(tail)
         if missing <= 0:
-            return _NULS.sub(REPLACEMENT, head + tail).strip()
+            return (head + tail).replace("\x00", REPLACEMENT).strip()
         head, tail = _without_half_an_end(head), tail[_clean_beginning(tail) :]
         missing = self._total - len(head) - len(tail)
-        return _NULS.sub(REPLACEMENT, f"{head}\n[... {missing} characters left out ...]\n{tail}").strip()
+        return f"{head}\n[... {missing} characters left out ...]\n{tail}".replace("\x00", REPLACEMENT).strip()
 
 
 def failure_text_buffer() -> HeadTail:
@@ -108,6 +116,11 @@ def bounded(text: str, limit: int = MAX_ATTRIBUTE) -> str:
     """Return `text` without C0 controls other than tab and newline, cut cleanly to `limit` characters at most."""
     kept = _CONTROLS.sub("", text[:limit])
     return kept if len(text) <= limit else _without_half_an_end(kept)
+
+
+def cut(text: str, limit: int = MAX_ATTRIBUTE) -> str:
+    """Return `text`, which has no controls but tab and newline, cut cleanly to `limit` characters at most."""
+    return text if len(text) <= limit else _without_half_an_end(text[:limit])
 
 
 def identity_text(text: str) -> str:

@@ -1,35 +1,18 @@
 """Reports read one by one by the tolerant path, and together, in the form in which both can be compared."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
-from unittest import mock
 
 import polars as pl
 
 from flakeguard_pipeline.domain.model import ReasonCode
-from flakeguard_pipeline.parsing import reports
 from flakeguard_pipeline.parsing.cases import case_frame, no_cases
 from flakeguard_pipeline.parsing.elements import Execution
 from flakeguard_pipeline.parsing.reports import ReportOutcome, ReportReading, ReportSource, ReportsReading
 
 Read = tuple[pl.DataFrame, ReportOutcome]
 """Executions in the order of their ordinals, and what came of the report."""
-
-
-THRESHOLD = "_WORTH_BULK_BYTES"
-"""Bytes below which reports may be read one by one although they could be read in bulk, where there is such a limit."""
-
-
-@contextmanager
-def few_bytes_in_bulk() -> Iterator[None]:
-    """Read few bytes in bulk, too."""
-    if not hasattr(reports, THRESHOLD):
-        yield
-        return
-    with mock.patch.object(reports, THRESHOLD, 0):
-        yield
 
 
 def read_alone(data: bytes) -> Read:

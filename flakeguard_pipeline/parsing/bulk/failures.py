@@ -4,149 +4,120 @@ One element a case is the rule and is done in columns; a case with several goes 
 junit.py uses.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from flakeguard_pipeline.domain.model import Outcome
-from flakeguard_pipeline.parsing.bulk import tables
-from flakeguard_pipeline.parsing.bulk.outputs import with_outputs
-from flakeguard_pipeline.parsing.bulk.simple import SimpleReport
-from flakeguard_pipeline.parsing.bulk.tables import placed
+from flakeguard_pipeline.parsing.bulk import layout
+from flakeguard_pipeline.parsing.bulk.outcomes import FAILED, OUTCOMES, SKIPPED
+from flakeguard_pipeline.parsing.bulk.outputs import outputs_of
+from flakeguard_pipeline.parsing.bulk.scanned import Scanned
 from flakeguard_pipeline.parsing.elements import (
     MAX_FAILURES_PER_CASE,
     Execution,
     Failure,
     describe,
 )
-from flakeguard_pipeline.parsing.text import MAX_ATTRIBUTE, MAX_FAILURE_TEXT, bounded, first_line
-
-OUTCOMES = (Outcome.PASSED, Outcome.SKIPPED, Outcome.FAILED, Outcome.ERRORED)
-"""Outcomes by their code, while columns are computed: from FAILED on they are failures."""
-
-PASSED, SKIPPED, FAILED = range(3)
+from flakeguard_pipeline.parsing.text import MAX_ATTRIBUTE, cut, first_line
 
 TEXTS = ("failure_type", "failure_message", "failure_text", "output")
 """Columns that are empty for most executions."""
 
 _SAID = TEXTS[:-1]
-_PARTS = ("message", "type", "text")
-_KINDS = {"failure": Outcome.FAILED, "error": Outcome.ERRORED, "skipped": Outcome.SKIPPED}
+_OUTCOME_OF_KIND = {
+    layout.FAILURE: Outcome.FAILED,
+    layout.ERROR: Outcome.ERRORED,
+    layout.SKIPPED: Outcome.SKIPPED,
+}
 
 
-def add_failures(
-    reports: Sequence[SimpleReport], document: bytes, cases: pl.DataFrame, firsts: pl.DataFrame, children: pl.DataFrame
-) -> tuple[pl.DataFrame, set[int]]:
-    """Return `cases` with what failed, was skipped and was written; and the reports that must be read otherwise.
+def add_failures(scanned: Scanned, cases: pl.DataFrame) -> pl.DataFrame:
+    """Return `cases`, a row each, with what failed, was skipped and was written."""
+    cases = _described(cases, _children(scanned))
+    failed = cases["outcome"].to_numpy() >= FAILED
+    if failed.any() and len(scanned.outputs):
+        rows, texts = outputs_of(scanned, failed)
+        cases = cases.with_columns(_placed(texts, rows, cases.height))
+    return cases
 
-    Args:
-        reports: the reports.
-        document: all of them joined.
-        cases: the test cases, `row` by `row`.
-        firsts: the row that each suite begins at.
-        children: the rows of `children.yml`.
-    """
-    named = children["property_names"].is_not_null()
-    stacks = pl.any_horizontal(pl.col(f"{kind}_stack").is_not_null() for kind in _KINDS)
-    telling = stacks | pl.col("property_names").str.contains("invocations", literal=True).fill_null(value=False)
-    misread = set(children.filter(telling)["report"].to_list())
-    children = children.filter(~named)
-    misread |= _with_other_elements(document, children)
-    found = (
-        children.join(firsts.select(*tables.SUITE, "first_row"), on=tables.SUITE)
-        .with_columns((pl.col("first_row") + pl.col("case")).alias("row"), _kind())
-        .sort("row", "child")
+
+def _children(scanned: Scanned) -> pl.DataFrame:
+    """Return what was said of each case that an element says anything of: row, outcome, type, message, text."""
+    count = len(scanned.children)
+    if not count:
+        return _frame([])
+    kinds = scanned.children[:, layout.CHILD_KIND]
+    codes = np.zeros(layout.ATTEMPT + 1, np.uint8)
+    for kind, outcome in _OUTCOME_OF_KIND.items():
+        codes[kind] = OUTCOMES.index(outcome)
+    rows = scanned.children[:, layout.CHILD_CASE].astype(np.uint32)
+    told = pl.DataFrame(
+        [
+            pl.Series("row", rows),
+            pl.Series("outcome", codes[kinds]),
+            scanned.column(layout.MESSAGE, count).alias("message"),
+            scanned.column(layout.TYPE, count).alias("type"),
+            scanned.column(layout.TEXT, count).alias("text"),
+        ]
     )
-    alone = ~found["row"].is_duplicated()
-    parts = [_single(found.filter(alone)), _several(found.filter(~alone))]
-    described = pl.concat([part for part in parts if part.height]) if any(part.height for part in parts) else parts[0]
-    cases = _described(cases, described)
-    failed = cases.filter(pl.col("outcome") >= FAILED)
-    if failed.height:
-        cases, odd = with_outputs(reports, document, cases, failed)
-        misread |= odd
-    return cases, misread
+    # the children of a case stand together
+    repeated = np.zeros(count, np.bool_)
+    repeated[1:] = rows[1:] == rows[:-1]
+    by_themselves = repeated.copy()
+    by_themselves[:-1] |= repeated[1:]
+    for text in ("message", "type", "text"):
+        by_themselves |= (told[text].str.len_bytes() > MAX_ATTRIBUTE).to_numpy()
+    by_themselves |= scanned.children[:, layout.CHILD_START] >= 0
+    if not by_themselves.any():
+        return _single(told)
+    return pl.concat([_single(told.filter(~by_themselves)), _one_by_one(scanned, told, by_themselves.nonzero()[0])])
 
 
-def _said(kind: str) -> pl.Expr:
-    return pl.any_horizontal(pl.col(f"{kind}_{part}").is_not_null() for part in _PARTS)
-
-
-def _kind() -> pl.Expr:
-    # an element that says nothing is a skip: the reports in which it may be another are read otherwise
-    kind = pl.when(_said("error")).then(pl.lit("error")).when(_said("failure")).then(pl.lit("failure"))
-    return kind.otherwise(pl.lit("skipped")).alias("kind")
-
-
-def _with_other_elements(document: bytes, children: pl.DataFrame) -> set[int]:
-    """Return the reports with an element that says nothing of itself and is no skip."""
-    texts = [name for name in children.columns if name.startswith(("failure_", "error_", "skipped_"))]
-    silent = children.filter(pl.all_horizontal(pl.col(name).is_null() for name in texts))
-    if not silent.height:
-        return set()
-    skips = tables.table(tables.parse("skips", document), "children")
-    told = children.filter(_said("skipped"))
-    silent_skips = dict(skips.group_by("report").len().iter_rows())
-    for number, count in told.group_by("report").len().iter_rows():
-        silent_skips[number] -= count
-    silent_of = dict(silent.group_by("report").len().iter_rows())
-    return {number for number, count in silent_of.items() if silent_skips.get(number) != count}
-
-
-def _words(found: pl.DataFrame) -> pl.DataFrame:
-    """Return row, kind, message, type and text of children, whatever their kind; '' where there is none."""
-    said = (
-        pl.coalesce(f"error_{part}", f"failure_{part}", f"skipped_{part}").fill_null("").alias(part) for part in _PARTS
-    )
-    return found.select("row", "kind", *said)
-
-
-def _single(found: pl.DataFrame) -> pl.DataFrame:
-    """Return what the one child of a case says: row, outcome, type, message, text."""
-    told = _words(found)
-    long = (
-        (pl.col("message").str.len_bytes() > MAX_ATTRIBUTE)
-        | (pl.col("type").str.len_bytes() > MAX_ATTRIBUTE)
-        | (pl.col("text").str.len_bytes() > min(MAX_ATTRIBUTE, MAX_FAILURE_TEXT))
-    )
-    short = told.filter(~long).with_columns(pl.col("message", "type", "text").str.strip_chars())
+def _single(told: pl.DataFrame) -> pl.DataFrame:
+    """Return what the one child of a case says, none of it long."""
+    told = told.with_columns(pl.col("message", "type", "text").str.strip_chars())
     line = pl.col("text").str.splitn("\n", 2).struct.field("field_0").str.strip_chars_end()
-    skipped = pl.col("kind") == "skipped"
+    skipped = pl.col("outcome") == SKIPPED
     nothing = pl.lit("")
-    columns = short.select(
+    return told.select(
         "row",
-        pl.col("kind")
-        .replace_strict({kind: OUTCOMES.index(outcome) for kind, outcome in _KINDS.items()}, return_dtype=pl.UInt8())
-        .alias("outcome"),
+        "outcome",
         pl.when(skipped).then(nothing).otherwise("type").alias("failure_type"),
         pl.when(pl.col("message") == "").then(line).otherwise("message").fill_null("").alias("failure_message"),
         pl.when(skipped).then(nothing).otherwise("text").alias("failure_text"),
     )
-    rest = [_told([row]) for row in told.filter(long).iter_rows(named=True)]
-    return pl.concat([columns, _frame(rest)]) if rest else columns
 
 
-def _several(found: pl.DataFrame) -> pl.DataFrame:
-    told = _words(found)
-    grouped: dict[int, list[dict[str, Any]]] = {}
-    for row in told.iter_rows(named=True):
-        grouped.setdefault(row["row"], []).append(row)
-    return _frame([_told(rows) for rows in grouped.values()])
+def _one_by_one(scanned: Scanned, told: pl.DataFrame, places: npt.NDArray[np.intp]) -> pl.DataFrame:
+    """Return what cases with several children say, and children that say much."""
+    grouped: dict[int, list[Failure]] = {}
+    spans = scanned.children[places][:, [layout.CHILD_START, layout.CHILD_END, layout.CHILD_PLAIN]].tolist()
+    reports = scanned.cases[scanned.children[places, layout.CHILD_CASE], layout.CASE_REPORT].tolist()
+    chosen = told[pl.Series(places)]
+    for (row, outcome, message, kind, text), report, (start, end, plainness) in zip(
+        chosen.iter_rows(), reports, spans, strict=True
+    ):
+        failure = Failure(OUTCOMES[outcome], cut(message).strip(), cut(kind).strip())
+        if start >= 0:
+            scanned.add_content(failure.text, report, start, end, plainness=plainness)
+        else:
+            failure.text.add(text)
+        grouped.setdefault(row, []).append(failure)
+    return _frame([_told(row, failures) for row, failures in grouped.items()])
 
 
-def _told(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what several children of one case say, as JUnitReader has it."""
+def _told(row: int, children: list[Failure]) -> dict[str, Any]:
+    """Return what the children of one case say, as JUnitReader has it."""
     execution = Execution("", "", "")
     failures: list[Failure] = []
     skip: Failure | None = None
-    for row in rows:
-        failure = Failure(_KINDS[row["kind"]], bounded(row["message"]).strip(), bounded(row["type"]).strip())
-        failure.text.add(row["text"])
+    for failure in children:
         if failure.outcome is Outcome.SKIPPED:
             skip = failure
-            continue
-        if len(failures) < MAX_FAILURES_PER_CASE:
+        elif len(failures) < MAX_FAILURES_PER_CASE:
             failures.append(failure)
         elif failure.outcome is Outcome.ERRORED:
             failures[-1].outcome = failure.outcome
@@ -157,7 +128,7 @@ def _told(rows: list[dict[str, Any]]) -> dict[str, Any]:
     elif skip is not None:
         execution.outcome = Outcome.SKIPPED
         execution.failure_message = skip.message or first_line(skip.text.text())
-    return {"row": rows[0]["row"], "outcome": OUTCOMES.index(execution.outcome)} | {
+    return {"row": row, "outcome": OUTCOMES.index(execution.outcome)} | {
         name: getattr(execution, name) for name in _SAID
     }
 
@@ -174,5 +145,10 @@ def _described(cases: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
     described = described.filter(~((described["outcome"] == SKIPPED) & failed_before))
     return cases.with_columns(
         cases["outcome"].scatter(described["row"], described["outcome"]),
-        *(placed(described[name], described["row"], cases.height) for name in _SAID),
+        *(_placed(described[name], described["row"], cases.height) for name in _SAID),
     )
+
+
+def _placed(values: pl.Series, rows: pl.Series, height: int) -> pl.Series:
+    """Return a text column of `height` rows that has `values` at `rows` and is '' elsewhere."""
+    return pl.Series(values.name, [""]).new_from_index(0, height).scatter(rows, values)

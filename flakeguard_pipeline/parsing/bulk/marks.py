@@ -1,41 +1,35 @@
-"""Which writers simple reports are from: their beginnings, up to the first test case, are parsed together."""
+"""Which writers reports are from, by the attributes of their roots and first suites that the kernel took note of."""
 
-from collections.abc import Sequence
+from flakeguard_pipeline.parsing.bulk import layout
+from flakeguard_pipeline.parsing.bulk.scanned import Scanned
+from flakeguard_pipeline.parsing.writers import PYTEST_ROOT, writer_of
 
-from flakeguard_pipeline.parsing.bulk.simple import SimpleReport
-from flakeguard_pipeline.parsing.bulk.tables import joined, parse, table
-from flakeguard_pipeline.parsing.writers import ROOT_MARKS, SCHEMA, SUITE_MARKS, writer_of
-
-_CASE = b"<testcase"
+_NAMES = tuple(mark.decode() for mark in layout.MARKS)
 
 
-def writers(reports: Sequence[SimpleReport]) -> list[str | None]:
-    """Return the dialect of each report whose first suite begins with its first test case, None for others.
-
-    Raises ParseFaultError where a beginning is not what it looks like (a comment with a test case in it).
-    """
-    suites = table(parse("marks", joined([_beginning(report) for report in reports])), "suites")
-    found: list[str | None] = [None] * len(reports)
-    root_marks = [f"root_{name}" for name in ROOT_MARKS]
-    suite_marks = [f"suite_{name}" for name in (*SUITE_MARKS, SCHEMA)]
-    rows = suites.unique("report", keep="first", maintain_order=True).select("report", *root_marks, *suite_marks)
-    # the reports of one project are mostly alike but for their times
-    for number, *values in rows.iter_rows():
-        root = _said(ROOT_MARKS, values[: len(root_marks)])
-        suite = _said((*SUITE_MARKS, SCHEMA), values[len(root_marks) :])
-        if reports[number].is_single_suite:
-            found[number] = writer_of("testsuite", suite, suite)
+def writers(scanned: Scanned) -> tuple[list[str | None], set[int]]:
+    """Return the dialect of each report that was read, None for others; and the reports whose root is pytest's."""
+    found: list[str | None] = [None] * len(scanned.good)
+    pytests = set[int]()
+    rows = scanned.marks.tolist()
+    for number in scanned.good.nonzero()[0].tolist():
+        is_single_suite, *spans = rows[number]
+        half = 2 * len(_NAMES)
+        root = _said(scanned, number, spans[:half])
+        if is_single_suite:
+            found[number] = writer_of("testsuite", root, root)
         else:
-            found[number] = writer_of("testsuites", root, suite)
-    return found
+            found[number] = writer_of("testsuites", root, _said(scanned, number, spans[half:]))
+        if root.get("name") == PYTEST_ROOT:
+            pytests.add(number)
+    return found, pytests
 
 
-def _said(names: Sequence[str], values: Sequence[str | None]) -> dict[str, str]:
-    return {name: value for name, value in zip(names, values, strict=True) if value is not None}
-
-
-def _beginning(report: SimpleReport) -> SimpleReport:
-    end = report.data.find(_CASE, report.start)
-    end = len(report.data) if end < 0 else end
-    closing = b"</testsuite>" if report.is_single_suite else b"</testsuite></testsuites>"
-    return SimpleReport(report.data[report.start : end] + closing, 0, report.is_single_suite, tags=0)
+def _said(scanned: Scanned, report: int, spans: list[int]) -> dict[str, str]:
+    said = {}
+    for name, start, length in zip(_NAMES, spans[::2], spans[1::2], strict=True):
+        if start >= 0:
+            said[name] = (
+                scanned.plain(report, start, length) if length >= 0 else scanned.value(report, start, -1 - length)
+            )
+    return said

@@ -1,279 +1,175 @@
-"""Many simple JUnit reports to one frame, by a native parser that turns declared paths into columns.
+"""Many JUnit reports to one frame, by a compiled parser.
 
-Reports are joined into one document, which is parsed twice: once for the attributes of the test cases, once for their
-failures, errors and skips (`*.yml` declare the paths). A report in which anything is not of the plain shape
-(nested suites, stray elements, retry elements, a suite without a test case) is handed back unread, to be read by
-document.py; the two agree on every well-formed report, which the tests hold them to.
+The kernel hands back what it cannot read, and so does this module with what takes more than columns (what pytest
+repeats, where Playwright ran). It is read by document.py; the two agree on every well-formed report, which the tests
+hold them to.
 
-What the native parser does with attributes of an element that is a table itself decides the layout: they land in the
-table's next finished row. So a suite's attributes stand in its first test case, and those of a suite without one in the
-first row of whatever follows, which is therefore handed back too.
-
-Belongs here: columns. Does not belong here: what elements mean (junit.py), which is only repeated for whole columns.
+Belongs here: columns. Does not belong here: what elements mean (junit.py), which is only repeated for whole columns;
+bytes (kernel.py).
 """
 
-import secrets
-from bisect import bisect_right
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from flakeguard_pipeline.domain.model import Outcome
-from flakeguard_pipeline.parsing.bulk.failures import OUTCOMES, PASSED, TEXTS, add_failures
+from flakeguard_pipeline.parsing.bulk import layout
+from flakeguard_pipeline.parsing.bulk.failures import TEXTS, add_failures
 from flakeguard_pipeline.parsing.bulk.marks import writers
-from flakeguard_pipeline.parsing.bulk.simple import SimpleReport
-from flakeguard_pipeline.parsing.bulk.tables import (
-    SUITE,
-    ParseFaultError,
-    joined,
-    parse,
-    table,
-    with_odd_characters,
-    without,
-)
+from flakeguard_pipeline.parsing.bulk.outcomes import OUTCOMES, PASSED
+from flakeguard_pipeline.parsing.bulk.scanned import Scanned
 from flakeguard_pipeline.parsing.cases import CASE_SCHEMA, micros, no_cases
-from flakeguard_pipeline.parsing.junit import OUTCOME_OF_STATUS
 from flakeguard_pipeline.parsing.retries import number_retries
-from flakeguard_pipeline.parsing.text import MAX_ATTRIBUTE
-from flakeguard_pipeline.parsing.values import MAX_DURATION_S, duration_us, line_number, timestamp
-from flakeguard_pipeline.parsing.writers import PLAYWRIGHT, PYTEST, PYTEST_ROOT, REPEATING
+from flakeguard_pipeline.parsing.values import duration_us, line_number, timestamp
+from flakeguard_pipeline.parsing.writers import PLAYWRIGHT, PYTEST, REPEATING
 
+MAX_BULK_BYTES = 64 * 1024**2
+"""Bytes of the largest report that is read in bulk: the columns of its texts may take as many again."""
+
+MAX_BATCH_BYTES = 256 * 1024**2
+"""Bytes of reports that are read at once: beyond it nothing is gained."""
+
+_SUITE_TIMES = [layout.SUITE_REPORT, layout.SUITE_PARENT, layout.SUITE_STAMP_AT, layout.SUITE_STAMP_AT + 1]
 _TEST = ("suite_number", "suite", "classname", "name", "file")
-_IDENTITY = ("name", "classname", "class", "file", "suite_name", "suite_file")
-_CLEARLY_NO_HALF = 0.49
-"""Up to here the nearest microsecond is the same for the decimal number and for the float next to it, which is at most
-0.004 microseconds away for durations of up to a year."""
 
 
 @dataclass(frozen=True, slots=True)
 class BulkReading:
-    """What was read: the executions (CASE_SCHEMA), the dialect of each report, None for one that was handed back."""
+    """What was read: the executions (CASE_SCHEMA), the dialect of each report, None for one that was handed back.
+
+    There may be fewer dialects than reports: the rest found no room, and is to be read by itself.
+    """
 
     cases: pl.DataFrame
     dialects: list[str | None]
 
 
-def read_bulk(reports: Sequence[SimpleReport], pool: Executor | None = None) -> BulkReading:
-    """Read simple reports; `report` in the frame is the position among them.
+def read_bulk(reports: Sequence[bytes]) -> BulkReading:
+    """Read reports, which may be of any kind; `report` in the frame is the position among them.
 
-    What comes of a report does not depend on the others. A `pool` of threads lets half of them, or half of the parsing
-    of one, be done at the same time.
+    What comes of a report does not depend on the others. Threads may do so at once.
     """
     if not reports:
         return BulkReading(no_cases(), [])
-    middle = len(reports) // 2
-    if pool is not None and middle:
-        second = pool.submit(read_bulk, reports[middle:])
-        return _combined(read_bulk(reports[:middle]), second.result())
-    try:
-        reading, reached = _read(reports, pool)
-        if not reached:
-            return reading
-        # without the reports that reach into them
-        again = sorted(reached)
-        return _replaced(reading, again, read_bulk([reports[number] for number in again]))
-    except ParseFaultError:
-        if len(reports) == 1:
-            return BulkReading(no_cases(), [None])
-    # one of them is at fault: halve until it is alone
-    return _combined(read_bulk(reports[:middle]), read_bulk(reports[middle:]))
-
-
-def _combined(first: BulkReading, second: BulkReading) -> BulkReading:
-    shift = pl.lit(len(first.dialects), dtype=CASE_SCHEMA["report"])
-    cases = pl.concat([first.cases, second.cases.with_columns(pl.col("report") + shift)])
-    return BulkReading(cases, first.dialects + second.dialects)
-
-
-def _replaced(reading: BulkReading, numbers: list[int], again: BulkReading) -> BulkReading:
-    """Return a reading with some of its reports read again."""
-    places = pl.Series(numbers, dtype=CASE_SCHEMA["report"])
-    cases = again.cases.with_columns(places.gather(again.cases["report"]).alias("report"))
-    dialects = list(reading.dialects)
-    for number, dialect in zip(numbers, again.dialects, strict=True):
-        dialects[number] = dialect
-    return BulkReading(pl.concat([reading.cases, cases]), dialects)
-
-
-def _read(reports: Sequence[SimpleReport], pool: Executor | None) -> tuple[BulkReading, set[int]]:
-    """Read reports together; return also those that another one reaches into, which were not read."""
-    # a report that is made to close its element and open another cannot know the key of that
-    key = secrets.token_hex(8)
-    document = joined(reports, key)
-    waiting = pool.submit(parse, "children", document) if pool else None
-    parsed = parse("cases", document)
-    children = table(waiting.result() if waiting else parse("children", document), "children")
-    rows = table(parsed, "cases").with_row_index("row")
-    roots = table(parsed, "roots")
-    keyed = roots.filter(pl.col("key") == key)
-    if roots["report"].n_unique() != len(reports) or keyed["report"].to_list() != list(range(len(reports))):
-        raise ParseFaultError("a report reaches into another")
-    suites = table(parsed, "suites")
-    first_rows = rows.filter(pl.col("case") == 0)
-    refused, reached = _misshapen(reports, roots, suites, first_rows, rows)
-    reached -= refused
-    refused |= reached
-    refused |= _with_raw_markup(reports, rows)
-    # a single byte is found many times faster than two
-    if b"#" in document and b"&#" in document:
-        refused |= with_odd_characters(rows) | with_odd_characters(children)
-    children = without(children, refused)
-    firsts = _suites_of(first_rows)
-    cases, misread = _cases(rows, firsts), set[int]()
+    scanned = Scanned(reports)
+    if not len(scanned.cases):
+        return BulkReading(no_cases(), [None] * scanned.done)
+    cases = _cases(scanned)
     # a status may say that a case has failed, and its output is wanted then, though no element tells of it
-    if children.height or cases["outcome"].max() != PASSED:
-        cases, misread = add_failures(reports, document, cases, firsts, children)
-    refused |= misread
-    dialects = writers(reports)
-    numbered, repeated = _with_retries(cases, dialects)
+    if len(scanned.children) or cases["outcome"].max() != PASSED:
+        cases = add_failures(scanned, cases)
+    found, pytests = writers(scanned)
+    dialects = found[: scanned.done]
+    cases, repeated = _with_retries(cases, dialects)
+    if repeated:
+        pytests |= set(cases.filter(pl.col("suite") == PYTEST)["report"].unique().to_list())
     # what pytest repeats, and where Playwright ran, takes more than columns
-    pytests = set(cases.filter(pl.col("suite") == PYTEST)["report"].unique().to_list())
-    pytests |= {number for number in repeated if reports[number].holds(PYTEST_ROOT.encode())}
-    refused |= {number for number in repeated if dialects[number] == PYTEST or number in pytests}
-    refused |= {number for number, dialect in enumerate(dialects) if dialect is None or dialect == PLAYWRIGHT}
+    refused = {number for number in repeated if dialects[number] == PYTEST or number in pytests}
+    refused |= {number for number, dialect in enumerate(dialects) if dialect == PLAYWRIGHT}
     dialects = [None if number in refused else dialect for number, dialect in enumerate(dialects)]
-    cases = numbered.with_columns(
-        pl.Series("outcome", [outcome.value for outcome in OUTCOMES]).gather(cases["outcome"])
-    )
-    return BulkReading(without(cases, refused).select(*CASE_SCHEMA), dialects), reached
+    outcomes = pl.Series("outcome", [outcome.value for outcome in OUTCOMES]).gather(cases["outcome"])
+    if refused:
+        kept = ~cases["report"].is_in(pl.Series(sorted(refused), dtype=pl.UInt32()).implode())
+        return BulkReading(cases.with_columns(outcomes).filter(kept).select(*CASE_SCHEMA), dialects)
+    return BulkReading(cases.with_columns(outcomes).select(*CASE_SCHEMA), dialects)
 
 
-def _misshapen(
-    reports: Sequence[SimpleReport],
-    roots: pl.DataFrame,
-    suites: pl.DataFrame,
-    first_rows: pl.DataFrame,
-    rows: pl.DataFrame,
-) -> tuple[set[int], set[int]]:
-    """Return the reports that are not roots of suites of named test cases, and those that such ones reach into."""
-    refused, reached = set[int](), set[int]()
-    if roots.height != len(reports):
-        refused |= set(roots.filter(roots["report"].is_duplicated())["report"].to_list())
-    refused |= set(rows.filter(pl.col("name").is_null())["report"].to_list())
-    suites_of = dict(suites.group_by("report").len().iter_rows())
-    leaking = {number for number in range(len(reports)) if number not in suites_of}
-    if not suites.select(SUITE).equals(first_rows.select(SUITE)):
-        empty = suites.select(SUITE).join(first_rows.select(SUITE), on=SUITE, how="anti")["report"]
-        leaking |= set(empty.to_list())
-    if leaking:
-        # attributes without a row of their own land in the next report that has one
-        holding = sorted(suites_of)
-        refused |= leaking
-        reached = {later for one in leaking for later in holding[bisect_right(holding, one) :][:1]}
-    refused |= {
-        number for number, report in enumerate(reports) if report.is_single_suite and suites_of.get(number, 0) != 1
-    }
-    lengths = rows.select(pl.col(*_IDENTITY).str.len_bytes().max()).row(0)
-    if any((length or 0) > MAX_ATTRIBUTE for length in lengths):
-        long = pl.any_horizontal(pl.col(name).str.len_bytes() > MAX_ATTRIBUTE for name in _IDENTITY)
-        refused |= set(rows.filter(long)["report"].to_list())
-    return refused, reached
-
-
-def _with_raw_markup(reports: Sequence[SimpleReport], rows: pl.DataFrame) -> set[int]:
-    """Return the reports with a '<' in an attribute that no reference has brought in, which is against the standard."""
-    suspected: set[int] = set()
-    for name in ("name", "classname", "file"):
-        found = rows[name].str.contains("<", literal=True)
-        if found.any():
-            suspected |= set(rows.filter(found)["report"].to_list())
-    return {number for number in suspected if not (reports[number].holds(b"&lt;") or reports[number].holds(b"&#"))}
-
-
-def _suites_of(first_rows: pl.DataFrame) -> pl.DataFrame:
-    """Return one row a suite, with the row that it begins at and what its cases inherit."""
-    starts = [timestamp(value) for value in first_rows["suite_timestamp"].to_list()]
-    return first_rows.select(
-        *SUITE,
-        pl.col("row").alias("first_row"),
-        pl.col("suite_name").fill_null("").alias("suite"),
-        pl.col("suite_file").fill_null("").alias("suite_file"),
-        pl.Series("suite_started_at", [None if start is None else micros(start) for start in starts], dtype=pl.Int64()),
-    )
-
-
-def _cases(rows: pl.DataFrame, firsts: pl.DataFrame) -> pl.DataFrame:
+def _cases(scanned: Scanned) -> pl.DataFrame:
     """Return the test cases with what their suites lend them, as if all had passed but for their status."""
-    if firsts.height == 1:
-        only = firsts.row(0, named=True)
-        lent = [
-            pl.lit(only[name], dtype=firsts.schema[name]).alias(name)
-            for name in ("suite", "suite_file", "suite_started_at")
+    height = len(scanned.cases)
+    suites = scanned.cases[:, layout.CASE_SUITE]
+    nothing = pl.Series("", [""]).new_from_index(0, height)
+    return pl.DataFrame(
+        [
+            pl.Series("suite_number", suites.astype(np.uint32)),
+            pl.Series("report", scanned.cases[:, layout.CASE_REPORT].astype(np.uint32)),
+            pl.Series("ordinal", np.ascontiguousarray(scanned.cases[:, layout.CASE_ORDINAL])),
+            _lent(scanned, layout.SUITE_NAME, layout.SUITE_NAME_ROW).alias("suite"),
+            _own(scanned, layout.CLASSNAME).alias("classname"),
+            _own(scanned, layout.NAME).alias("name"),
+            _files(scanned).alias("file"),
+            _lines(scanned),
+            pl.Series("outcome", scanned.cases[:, layout.CASE_OUTCOME].astype(np.uint8)),
+            _durations(scanned),
+            _starts(scanned),
+            *(nothing.alias(name) for name in ("environment", *TEXTS)),
         ]
-    else:
-        number = (rows["case"] == 0).cast(pl.UInt32).cum_sum() - 1
-        lent = [firsts[name].gather(number) for name in ("suite", "suite_file", "suite_started_at")]  # type: ignore[misc]
-    first_of_report = pl.col("row").min().over("report") if rows["report"].n_unique() > 1 else pl.col("row").min()
-    frame = rows.with_columns(*lent).with_columns((pl.col("row") - first_of_report).cast(pl.Int32).alias("ordinal"))
-    return frame.select(
-        "row",
-        "suite_number",
-        "case",
-        pl.col("report").cast(pl.UInt32),
-        "ordinal",
-        "suite",
-        _first_text(frame, "classname", "class"),
-        pl.col("name"),
-        _first_text(frame, "file", "suite_file"),
-        _lines(frame["line"]),
-        _outcomes(frame["status"]),
-        _durations(frame["time"]),
-        _starts(frame),
-        *(pl.lit("").alias(name) for name in ("environment", *TEXTS)),
     )
 
 
-def _first_text(frame: pl.DataFrame, name: str, other: str) -> pl.Expr:
-    """Return the one column where it says anything, else the other."""
-    if frame[name].null_count() == frame.height:
-        return pl.col(other).fill_null("").alias(name)
-    if frame[other].null_count() == frame.height:
-        return pl.col(name).fill_null("")
-    one = pl.col(name).fill_null("")
-    return pl.when(one == "").then(pl.col(other).fill_null("")).otherwise(one).alias(name)
+def _own(scanned: Scanned, text: int) -> pl.Series:
+    if not scanned.has(text):
+        return pl.Series("", [""]).new_from_index(0, len(scanned.cases))
+    return scanned.column(text, len(scanned.cases))
 
 
-def _lines(values: pl.Series) -> pl.Series:
-    if values.null_count() == len(values):
+def _lent(scanned: Scanned, text: int, row_column: int) -> pl.Series:
+    """Return a text of the suite of each case, which may be that of a suite around it."""
+    if not scanned.has(text):
+        return pl.Series("", [""]).new_from_index(0, len(scanned.cases))
+    rows = scanned.suites[:, row_column][scanned.cases[:, layout.CASE_SUITE]]
+    return scanned.column(text, len(scanned.suites)).gather(pl.Series(rows.astype(np.uint32)))
+
+
+def _files(scanned: Scanned) -> pl.Series:
+    lent = _lent(scanned, layout.SUITE_FILE, layout.SUITE_FILE_ROW)
+    if not scanned.has(layout.FILE):
+        return lent
+    own = scanned.column(layout.FILE, len(scanned.cases))
+    return lent.zip_with(own == "", own) if scanned.has(layout.SUITE_FILE) else own
+
+
+def _lines(scanned: Scanned) -> pl.Series:
+    values = scanned.lines
+    if values.max() == layout.ABSENT and values.min() == layout.ABSENT:
         return pl.Series("line", [None], dtype=pl.Int32()).new_from_index(0, len(values))
-    return pl.Series("line", [line_number(value) for value in values.to_list()], dtype=pl.Int32())
+    series = pl.Series("line", values)
+    read = series.set(series < 0, None)
+    odd = (values == layout.ODD).nonzero()[0]
+    if not len(odd):
+        return read
+    spans = _spans(scanned, odd, layout.CASE_LINE_AT)
+    return read.scatter(odd, pl.Series([line_number(scanned.value(*span)) for span in spans], dtype=pl.Int32()))
 
 
-def _outcomes(values: pl.Series) -> pl.Series:
-    """Return the codes of the outcomes that the status says: positions in OUTCOMES."""
-    if values.null_count() == len(values):
-        return pl.Series("outcome", [PASSED], dtype=pl.UInt8()).new_from_index(0, len(values))
-    known = {
-        value: OUTCOMES.index(OUTCOME_OF_STATUS.get(value.lower(), Outcome.PASSED))
-        for value in values.drop_nulls().unique().to_list()
-    }
-    return values.replace_strict(known, default=PASSED, return_dtype=pl.UInt8()).alias("outcome")
+def _durations(scanned: Scanned) -> pl.Series:
+    """Return microseconds; what is no plain number is read one by one as elsewhere."""
+    series = pl.Series("duration_us", scanned.durations)
+    if scanned.durations.min() >= 0:
+        return series
+    read = series.set(series < 0, None)
+    odd = (scanned.durations == layout.ODD).nonzero()[0]
+    if not len(odd):
+        return read
+    spans = _spans(scanned, odd, layout.CASE_TIME_AT)
+    return read.scatter(odd, pl.Series([duration_us(scanned.value(*span)) for span in spans], dtype=pl.Int64()))
 
 
-def _durations(values: pl.Series) -> pl.Series:
-    """Return microseconds; what is no plain number, or nearly half a microsecond, is read one by one as elsewhere."""
-    seconds = values.cast(pl.Float64, strict=False)
-    microseconds = seconds * 1_000_000.0
-    rounded = microseconds.round()
-    certain = seconds.is_between(0.0, float(MAX_DURATION_S)) & ((microseconds - rounded).abs() < _CLEARLY_NO_HALF)
-    result = rounded.cast(pl.Int64, strict=False).alias("duration_us")
-    odd = values.is_not_null() & ~certain.fill_null(False)
-    if not odd.any():
-        return result
-    read = [duration_us(value) for value in values.filter(odd).to_list()]
-    return result.scatter(odd.arg_true(), pl.Series(read, dtype=pl.Int64()))
+def _starts(scanned: Scanned) -> pl.Series:
+    """Return when each case started: what it says itself, else its suite, else the suite around that."""
+    of_suites: list[int | None] = []
+    for report, parent, start, length in scanned.suites[:, _SUITE_TIMES].tolist():
+        moment = timestamp(scanned.value(report, start, length)) if start >= 0 else None
+        inherited = of_suites[parent] if parent >= 0 else None
+        of_suites.append(inherited if moment is None else micros(moment))
+    known = pl.Series(of_suites, dtype=pl.Int64())
+    lent = known.gather(pl.Series(scanned.cases[:, layout.CASE_SUITE].astype(np.uint32)))
+    starts = scanned.cases[:, layout.CASE_STAMP_AT]
+    said = (starts >= 0).nonzero()[0]
+    if len(said):
+        moments = [timestamp(scanned.value(*span)) for span in _spans(scanned, said, layout.CASE_STAMP_AT)]
+        kept = [place for place, moment in enumerate(moments) if moment is not None]
+        values = [micros(moment) for moment in moments if moment is not None]
+        lent = lent.scatter(said[kept], pl.Series(values, dtype=pl.Int64()))
+    return lent.cast(CASE_SCHEMA["started_at"]).alias("started_at")
 
 
-def _starts(frame: pl.DataFrame) -> pl.Expr:
-    suite = pl.col("suite_started_at")
-    values = frame["timestamp"]
-    if values.null_count() < len(values):
-        moments = [timestamp(value) for value in values.to_list()]
-        own = pl.Series([None if moment is None else micros(moment) for moment in moments], dtype=pl.Int64())
-        suite = pl.coalesce(own, suite)
-    return suite.cast(CASE_SCHEMA["started_at"]).alias("started_at")
+def _spans(scanned: Scanned, rows: npt.NDArray[np.intp], at: int) -> list[list[int]]:
+    """Return report, position and length of a value of some cases."""
+    spans: list[list[int]] = scanned.cases[rows][:, [layout.CASE_REPORT, at, at + 1]].tolist()
+    return spans
 
 
 def _with_retries(cases: pl.DataFrame, dialects: Sequence[str | None]) -> tuple[pl.DataFrame, set[int]]:
@@ -282,12 +178,7 @@ def _with_retries(cases: pl.DataFrame, dialects: Sequence[str | None]) -> tuple[
     final = pl.Series("is_final", [True], dtype=pl.Boolean()).new_from_index(0, cases.height)
     # equal hashes find what is in question; chance ones among them do no harm
     hashes = cases.select(
-        pl.col("report").hash(0)
-        ^ pl.col("suite_number").hash(5)
-        ^ pl.col("suite").hash(1)
-        ^ pl.col("classname").hash(2)
-        ^ pl.col("name").hash(3)
-        ^ pl.col("file").hash(4)
+        pl.col("suite_number").hash(5) ^ pl.col("classname").hash(2) ^ pl.col("name").hash(3)
     ).to_series()
     if hashes.n_unique() == len(hashes):
         return cases.with_columns(index, final), set()

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from flakeguard_pipeline.domain.model import Outcome
 from flakeguard_pipeline.parsing.bulk.read import read_bulk
-from flakeguard_pipeline.parsing.bulk.simple import simple_report
 from tests.support.junit_documents import OTHERS, damaged, plain, well_formed
-from tests.support.report_frames import assert_equal, few_bytes_in_bulk, is_sound, read_alone, read_together
+from tests.support.report_frames import assert_equal, is_sound, read_alone, read_together
 
 SINGLE_EXAMPLES = 250
 BATCH_EXAMPLES = 80
@@ -20,13 +19,6 @@ COUNTED_DOCUMENTS = 150
 QUIETLY = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 RANDOMS = st.randoms(use_true_random=False)
 WITHOUT_CASES = b"<testsuites/>"
-
-
-@pytest.fixture(autouse=True)
-def small_reports_are_worth_it() -> Iterator[None]:
-    """Read few bytes in bulk, too."""
-    with few_bytes_in_bulk():
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +29,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def is_read_in_bulk(data: bytes) -> bool:
-    simple = simple_report(data)
-    return simple is not None and read_bulk([simple]).dialects[0] is not None
+    return read_bulk([data]).dialects[0] is not None
 
 
 def suite(children: str, attributes: str = "") -> bytes:
@@ -78,9 +69,7 @@ def test_a_report_reads_the_same_whatever_lies_beside_it(
         together = read_together([documents[place] for place in order], pool if in_threads else None)
         assert len(together) == size
         for read, place in zip(together, order, strict=True):
-            # what the native parser takes for well-formed need not be so
-            if is_sound(alone[place]):
-                assert_equal(read, alone[place])
+            assert_equal(read, alone[place])
         random.shuffle(order)
 
 
@@ -89,9 +78,9 @@ def test_reports_of_the_plain_shape_are_read_in_bulk() -> None:
     assert in_bulk > COUNTED_DOCUMENTS * 2 // 3
 
 
-def test_many_of_all_well_formed_reports_are_simple() -> None:
-    simple = sum(simple_report(well_formed(Random(seed))) is not None for seed in range(COUNTED_DOCUMENTS))
-    assert simple > COUNTED_DOCUMENTS // 8
+def test_many_of_all_well_formed_reports_are_read_in_bulk() -> None:
+    in_bulk = sum(is_read_in_bulk(well_formed(Random(seed))) for seed in range(COUNTED_DOCUMENTS))
+    assert in_bulk > COUNTED_DOCUMENTS // 8
 
 
 @pytest.mark.parametrize(

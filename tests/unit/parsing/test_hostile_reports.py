@@ -15,7 +15,7 @@ from flakeguard_pipeline.domain.model import ParsedReport, ReasonCode
 from flakeguard_pipeline.parsing import reports
 from flakeguard_pipeline.parsing.document import MAX_DEPTH
 from flakeguard_pipeline.parsing.reports import ReportReading, ReportSource, ReportsReading, parse_report
-from tests.support.report_frames import assert_equal, few_bytes_in_bulk, read_alone, read_together
+from tests.support.report_frames import assert_equal, read_alone, read_together
 
 CROWD = 100_000
 MANY_CASES = 1_000_000
@@ -26,12 +26,6 @@ SAMPLE = (
     '<testsuites><testsuite name="s"><testcase name="a" classname="c"/><testcase name="b"><failure message="é">'
     '<![CDATA[text]]></failure></testcase><testcase name="c"><skipped/></testcase></testsuite></testsuites>'
 ).encode()
-
-
-@pytest.fixture(autouse=True)
-def small_reports_are_worth_it() -> Iterator[None]:
-    with few_bytes_in_bulk():
-        yield
 
 
 @pytest.fixture
