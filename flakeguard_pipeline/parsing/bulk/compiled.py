@@ -21,7 +21,7 @@ time."""
 
 
 def entered(function: Any) -> Any:
-    """Decorate what is called from Python; it may make arrays of addresses. What is compiled is kept where that can be."""
+    """Decorate what is called from Python and may make arrays of addresses; what is compiled is kept, if it can be."""
     options = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
     try:
         return njit(cache=True, **options)(function)
