@@ -24,7 +24,8 @@ from flakeguard_pipeline.warehouse import load, tables
 from flakeguard_pipeline.warehouse.connection import Connection, Warehouse
 
 EXECUTIONS_IN_MEMORY = 122_880
-"""Executions that are held before they are written, while as many may be being written: one row group of DuckDB's."""
+"""Executions that are held before they are written, while as many may be being written: one row group of DuckDB's,
+which is compressed at once when it is whole, and at the commit when it is not."""
 
 ATTEMPTS_A_BATCH = 250
 """Run attempts in one transaction, so that histories without reports show progress, too."""
@@ -214,7 +215,11 @@ class _Writer:
         self._executions.append(executions)
         self._waiting += executions.height
         if self._waiting >= EXECUTIONS_IN_MEMORY:
+            rows = pl.concat(self._executions)
+            whole = rows.height - rows.height % EXECUTIONS_IN_MEMORY
+            self._executions = [rows[:whole]]
             self._write_executions(self._begun())
+            self._executions, self._waiting = [rows[whole:]], rows.height - whole
 
     def complete(self, done: list[AttemptRows]) -> None:
         """Write what is left, and commit."""
