@@ -182,7 +182,9 @@ def _number(text: str | None) -> int | None:
 class _Patience(Retry):
     """How often and how long to wait; a wait that is too long ends the work with a word on when to go on."""
 
-    def __init__(self, report: SourceReport, clock: Clock, *, attempts_made: int = 0, elapsed_sleep: float = 0.0) -> None:
+    def __init__(
+        self, report: SourceReport, clock: Clock, *, attempts_made: int = 0, elapsed_sleep: float = 0.0
+    ) -> None:
         super().__init__(
             total=MAX_TRIES - 1,
             status_forcelist=RETRIED,
@@ -308,7 +310,9 @@ class HttpSession:
             for tries in range(1, MAX_TRIES + 1):
                 resumed = {"range": f"bytes={file.tell()}-", "if-range": mark} if mark and file.tell() else {}
                 try:
-                    with self._stream(path, None, {"accept-encoding": "identity", **(headers or {}), **resumed}) as response:
+                    with self._stream(
+                        path, None, {"accept-encoding": "identity", **(headers or {}), **resumed}
+                    ) as response:
                         if not _goes_on(response, file.tell()):
                             file.seek(0)
                             file.truncate()
@@ -410,6 +414,6 @@ def _shown(url: httpx.URL) -> str:
 
 def _unreachable(url: httpx.URL, error: httpx.HTTPError) -> SourceError:
     return SourceError(
-        f"{_shown(url)} cannot be reached ({type(error).__name__}: {str(error) or 'no answer'}); check the source's `url` "
-        "and the network, then run again"
+        f"{_shown(url)} cannot be reached ({type(error).__name__}: {str(error) or 'no answer'}); check the source's "
+        "`url` and the network, then run again"
     )

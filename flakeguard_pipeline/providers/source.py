@@ -66,7 +66,7 @@ EVERYTHING = Window()
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """What a provider said last of how much one may ask: requests per period, how many are left, when it begins anew."""
+    """What a provider said last of its limit: requests a period, how many are left, when a new one begins."""
 
     limit: int | None
     remaining: int | None
@@ -109,7 +109,7 @@ class SourceReport:
             self.rate_limit = rate_limit
 
     def note(self, text: str) -> None:
-        """Take note of something odd that a person should know of (`a page came twice: ...`); equal ones are counted."""
+        """Take note of something odd that a person should know of (`a page came twice`); equal ones are counted."""
         with self._lock:
             if text in self.notes or len(self.notes) < MAX_NOTES:
                 self.notes[text] = self.notes.get(text, 0) + 1
