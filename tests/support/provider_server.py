@@ -104,9 +104,9 @@ class ProviderServer:
                 self.wfile.flush()
                 self.close_connection = True
 
-            do_POST = do_GET
+            do_POST = do_GET  # noqa: N815 - the name that the base class calls
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
