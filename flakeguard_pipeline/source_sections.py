@@ -3,9 +3,11 @@
 Belongs here: names, types and defaults, for every kind of source. Does not belong here: asking anything of anyone.
 """
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 """Names of sources stand in manifests, in the landing zone's file names, in asset metadata and on command lines."""
@@ -17,15 +19,60 @@ DEFAULT_DOWNLOADS = 8
 """Downloads at once: enough to fill a line, far below the hundred concurrent requests that GitHub puts up with."""
 
 
+DEFAULT_INITIAL_DAYS = 14
+"""Days that the first listing of a source goes back: enough for a first opinion, quick to fetch. More is a backfill."""
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # an error never quotes what stands in the file: it may be a secret in the wrong place
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def _is_variable(name: str) -> str:
+    if not _VARIABLE.fullmatch(name):
+        raise ValueError("is no name of an environment variable; the secret itself never stands here")
+    return name
+
+
+def _without_secret(url: str) -> str:
+    try:
+        split = urlsplit(url)
+        has_password = split.password is not None
+    except ValueError as error:
+        raise ValueError("is no address") from error
+    if has_password:
+        raise ValueError("holds a password; take it out, and name it by a key such as `token` or in the environment")
+    return url
+
+
+def _is_http(url: str) -> str:
+    split = urlsplit(url)
+    if split.scheme not in ("http", "https") or not split.hostname:
+        raise ValueError("is no address of a server; write it like https://ci.example")
+    if "@" in split.netloc or split.query or split.fragment:
+        raise ValueError("may have neither user nor query; name secrets by a key such as `token`")
+    return url
+
+
+Url = Annotated[str, AfterValidator(_without_secret)]
+HttpUrl = Annotated[str, AfterValidator(_without_secret), AfterValidator(_is_http)]
 
 
 class SecretReference(_Section):
     """Where a secret is: in an environment variable or in a file. A secret itself never stands in the configuration."""
 
-    env: str | None = None
+    env: Annotated[str, AfterValidator(_is_variable)] | None = None
     file: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_no_secret(cls, value: Any) -> Any:
+        if not isinstance(value, dict | SecretReference):
+            told = "is no secret's place; write {env: VARIABLE} or {file: PATH}, never the secret itself"
+            raise ValueError(told)  # noqa: TRY004 - what pydantic takes for a fault of the input
+        return value
 
     @model_validator(mode="after")
     def _is_one(self) -> "SecretReference":
@@ -38,8 +85,9 @@ class SourceSection(_Section):
     """What all sources have in common."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
-    enabled: bool = True
+    enabled: StrictBool = True
     lookback_days: Annotated[int, Field(strict=True, ge=0, le=90)] = DEFAULT_LOOKBACK_DAYS
+    initial_days: Annotated[int, Field(strict=True, ge=0, le=3650)] = DEFAULT_INITIAL_DAYS
 
 
 class RemoteSection(SourceSection):
@@ -55,9 +103,9 @@ class DropSection(SourceSection):
     """A drop folder: a local path or any fsspec URL (`s3://bucket/ci`). `provider` says whose runs lie there."""
 
     kind: Literal["drop"]
-    url: str
+    url: Url
     provider: str = "github"
-    endpoint_url: str | None = None
+    endpoint_url: HttpUrl | None = None
 
 
 class GitHubAppSection(_Section):
@@ -72,7 +120,7 @@ class GitHubSection(RemoteSection):
     """GitHub Actions, on github.com or GitHub Enterprise Server (`url`: https://HOST/api/v3)."""
 
     kind: Literal["github"]
-    url: str = "https://api.github.com"
+    url: HttpUrl = "https://api.github.com"
     repositories: Annotated[tuple[str, ...], Field(min_length=1)]
     workflows: tuple[str, ...] = ()
     token: SecretReference | None = None
@@ -89,7 +137,7 @@ class GitLabSection(RemoteSection):
     """GitLab CI, on gitlab.com or one's own server (`url`: its root)."""
 
     kind: Literal["gitlab"]
-    url: str = "https://gitlab.com"
+    url: HttpUrl = "https://gitlab.com"
     projects: Annotated[tuple[str, ...], Field(min_length=1)]
     token: SecretReference | None = None
     jobs: tuple[str, ...] = ()
@@ -99,7 +147,7 @@ class JenkinsSection(RemoteSection):
     """Jenkins: `jobs` are full names (`folder/job`); a folder or multibranch project stands for all jobs in it."""
 
     kind: Literal["jenkins"]
-    url: str
+    url: HttpUrl
     jobs: Annotated[tuple[str, ...], Field(min_length=1)]
     user: str | None = None
     token: SecretReference | None = None
@@ -109,7 +157,7 @@ class BuildkiteSection(RemoteSection):
     """Buildkite: `pipelines` are slugs; none means all pipelines of the organization."""
 
     kind: Literal["buildkite"]
-    url: str = "https://api.buildkite.com"
+    url: HttpUrl = "https://api.buildkite.com"
     organization: str
     pipelines: tuple[str, ...] = ()
     token: SecretReference
@@ -119,7 +167,7 @@ class CircleCISection(RemoteSection):
     """CircleCI: `projects` are slugs (`gh/acme/shop`)."""
 
     kind: Literal["circleci"]
-    url: str = "https://circleci.com"
+    url: HttpUrl = "https://circleci.com"
     projects: Annotated[tuple[str, ...], Field(min_length=1)]
     token: SecretReference
 
@@ -128,3 +176,11 @@ AnySource = Annotated[
     DropSection | GitHubSection | GitLabSection | JenkinsSection | BuildkiteSection | CircleCISection,
     Field(discriminator="kind"),
 ]
+
+KINDS = ("github", "gitlab", "jenkins", "buildkite", "circleci")
+"""Kinds of sources behind HTTP, in the order in which they are shown and asked."""
+
+DROP = "drop"
+"""Kind of the drop folders, and name of the one that `drop` or `--drop` names."""
+
+SECTIONS = (DropSection, GitHubSection, GitLabSection, JenkinsSection, BuildkiteSection, CircleCISection)
