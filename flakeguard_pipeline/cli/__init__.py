@@ -10,6 +10,7 @@ from flakeguard_pipeline.cli.demo import demo
 from flakeguard_pipeline.cli.migrate import migrate
 from flakeguard_pipeline.cli.run import run
 from flakeguard_pipeline.cli.ui import ui
+from flakeguard_pipeline.cli.upload import upload
 from flakeguard_pipeline.domain.errors import FlakeGuardError
 
 INTERRUPTED = 130
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (run, demo, alias, migrate, ui):
+for command in (run, demo, alias, migrate, ui, upload):
     cli.add_command(command)
 
 

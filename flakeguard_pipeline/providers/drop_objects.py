@@ -254,12 +254,17 @@ class ObjectTree:
 
 def failure(place: str, error: Exception) -> SourceError:
     """Return what to tell of a driver's error."""
-    if isinstance(error, PermissionError) or type(error).__name__ in _NO_IDENTITY:
+    if is_denied(error):
         return SourceDeniedError(
             f"{place} refuses us ({told(error)}); check the credentials that the driver finds (for S3 the AWS_* "
             "variables or the machine's role) and what they may read"
         )
     return SourceError(f"{place} cannot be read ({told(error)}); check the URL and the network, then run again")
+
+
+def is_denied(error: Exception) -> bool:
+    """Say whether a store refuses us, or the driver does not know who we are."""
+    return isinstance(error, PermissionError) or type(error).__name__ in _NO_IDENTITY
 
 
 def told(error: Exception) -> str:
