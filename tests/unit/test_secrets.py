@@ -57,7 +57,7 @@ def test_a_file_without_a_secret_is_named_and_its_content_is_not(tmp_path: Path,
 
 @pytest.mark.parametrize("name", ["missing", "."])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigurationError, match="cannot read the secret in .*; check the path and the rights there"):
+    with pytest.raises(ConfigurationError, match=r"cannot read the secret in .*; check the path and the rights there"):
         read_secret(SecretReference(file=str(tmp_path / name)))
 
 
@@ -74,7 +74,7 @@ def test_a_file_of_ones_own_is_no_reason_to_warn(tmp_path: Path) -> None:
 
 def test_a_secret_shows_nothing_of_itself() -> None:
     secret = Secret(PLANTED)
-    shown = [repr(secret), str(secret), f"{secret}", f"{[secret]}", "{!r:>40}".format(secret), repr({"a": secret})]
+    shown = [repr(secret), str(secret), f"{secret}", f"{[secret]}", f"{secret!r:>40}", repr({"a": secret})]
     assert all(PLANTED not in text for text in shown)
     with pytest.raises(TypeError):
         pickle.dumps(secret)
