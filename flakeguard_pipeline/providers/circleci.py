@@ -37,7 +37,7 @@ from flakeguard_pipeline.providers.answers import (
     text_of,
 )
 from flakeguard_pipeline.providers.circleci_tests import junit_of
-from flakeguard_pipeline.providers.http import Clock, HttpSession
+from flakeguard_pipeline.providers.http import Clock, HttpSession, PoliteTransport
 from flakeguard_pipeline.providers.source import EVERYTHING, Access, FoundFile, FoundFolder, SourceReport, Window
 from flakeguard_pipeline.source_sections import CircleCISection, SecretReference
 
@@ -396,6 +396,10 @@ def build_circleci(
     """
     report = SourceReport()
     token = require_token(secret(section.token), section.name)
+    # one for both hosts, so that the limits hold for all requests together
+    transport = PoliteTransport(
+        report, requests_per_second=section.requests_per_second, connections=section.downloads, clock=clock
+    )
 
     def session(url: str) -> HttpSession:
         return HttpSession(
@@ -403,8 +407,7 @@ def build_circleci(
             report,
             secret_headers={TOKEN_HEADER: token},
             timeout_seconds=section.timeout_seconds,
-            connections=section.downloads,
-            requests_per_second=section.requests_per_second,
+            transport=transport,
             clock=clock,
         )
 

@@ -159,28 +159,23 @@ class CircleCIFake:
     def respond(self, request: Request) -> Answer:
         if request.headers.get("circle-token") != TOKEN:
             return json_answer({"message": "You must log in first."}, 401)
-        return next(
-            (
-                answer(found)
-                for pattern, answer in (
-                    (r"/api/v2/me", lambda _: json_answer({"id": "u", "login": "octocat", "name": "O"})),
-                    (rf"/api/v2/project/{SLUG}", lambda _: json_answer(self.project)),
-                    (rf"/api/v2/project/{SLUG}/pipeline", lambda _: self._paged(request, self.pipelines)),
-                    (r"/api/v2/pipeline/([^/]+)/workflow", lambda it: self._paged(request, self.workflows.get(it[1]))),
-                    (r"/api/v2/workflow/([^/]+)/job", lambda it: self._paged(request, self.jobs.get(it[1]))),
-                    (
-                        rf"/api/v2/project/{SLUG}/(\d+)/tests",
-                        lambda it: self._paged(request, self.tests.get(int(it[1]), [])),
-                    ),
-                    (
-                        rf"/api/v2/project/{SLUG}/(\d+)/artifacts",
-                        lambda it: self._paged(request, self.artifacts.get(int(it[1]), [])),
-                    ),
-                )
-                if (found := re.fullmatch(pattern, request.path))
-            ),
-            NOT_FOUND,
-        )
+        if request.path == "/api/v2/me":
+            return json_answer({"id": "u", "login": "octocat", "name": "O"})
+        if request.path == f"/api/v2/project/{SLUG}":
+            return json_answer(self.project)
+        return self._paged(request, self._entries(request.path))
+
+    def _entries(self, path: str) -> list[Any] | None:
+        """Return what is listed at a path; None where there is nothing."""
+        if path == f"/api/v2/project/{SLUG}/pipeline":
+            return self.pipelines
+        if found := re.fullmatch(r"/api/v2/pipeline/([^/]+)/workflow", path):
+            return self.workflows.get(found[1])
+        if found := re.fullmatch(r"/api/v2/workflow/([^/]+)/job", path):
+            return self.jobs.get(found[1])
+        if found := re.fullmatch(rf"/api/v2/project/{SLUG}/(\d+)/(tests|artifacts)", path):
+            return (self.tests if found[2] == "tests" else self.artifacts).get(int(found[1]), [])
+        return None
 
     def _paged(self, request: Request, entries: list[Any] | None) -> Answer:
         if entries is None:

@@ -62,7 +62,8 @@ def connect(server: Buildkite, slept: list[float] | None = None, **keys: Any) ->
             **keys,
         }
     )
-    clock = Clock(now=lambda: NOW, sleep=[].append if slept is None else slept.append)
+    waits: list[float] = [] if slept is None else slept
+    clock = Clock(now=lambda: NOW, sleep=waits.append)
     return opened(server, build_buildkite(section, lambda _: TOKEN, clock=clock))
 
 
@@ -337,7 +338,7 @@ def test_a_discovery_that_stops_midway_and_begins_again_finds_the_same(
         server.fake.add_artifact(number, "r.xml", b"%d" % number)
     undisturbed = everything(connect(server))
     server.api.faults.append(Fault(r"/builds\?.*page=3", json_answer({"message": "no"}, 403)))
-    found = []
+    found: list[FoundFolder] = []
     with pytest.raises(SourceDeniedError):
         found.extend(source.discover())
     assert len(found) == 4

@@ -56,7 +56,8 @@ def section(url: str, **keys: Any) -> CircleCISection:
 
 
 def connect(server: CircleCI, slept: list[float] | None = None, **keys: Any) -> CircleCISource:
-    clock = Clock(now=lambda: NOW, sleep=[].append if slept is None else slept.append)
+    waits: list[float] = [] if slept is None else slept
+    clock = Clock(now=lambda: NOW, sleep=waits.append)
     source = build_circleci(section(server.api.url, **keys), lambda _: TOKEN, clock=clock)
     server.closing.callback(source.close)
     return source
@@ -382,7 +383,7 @@ def test_a_character_that_xml_forbids_becomes_a_replacement_character() -> None:
 
 def test_tests_that_say_nothing_are_left_out_and_noted() -> None:
     report = SourceReport()
-    tests = [case(""), case("a", "unheard_of"), case("b", result=None), {}]
+    tests = [case(""), case("a", "unheard_of"), {**case("b"), "result": None}, {}]
     assert junit_of(tests, report) is None
     assert report.notes == {
         "CircleCI listed a test without a name; it was left out": 2,
@@ -472,7 +473,7 @@ def test_a_discovery_that_stops_midway_and_begins_again_finds_the_same(
         server.fake.add_artifact(number, "r.xml", b"%d" % number)
     undisturbed = everything(connect(server))
     server.api.faults.append(Fault("pipeline-3/workflow", json_answer({}, 403)))
-    found = []
+    found: list[FoundFolder] = []
     with pytest.raises(SourceDeniedError):
         found.extend(source.discover())
     assert len(found) == 4
