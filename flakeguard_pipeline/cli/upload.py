@@ -61,8 +61,8 @@ def upload(
     there; 2 for wrong usage, without reports, or when something is not known of the run; 1 for a failure.
 
     \b
-    flakeguard upload build/test-results --to s3://ci-results
-    flakeguard upload reports --to /mnt/ci --variant linux-py312 --conclusion failure
+    flakeguard upload --to s3://ci-results build/test-results
+    flakeguard upload --to /mnt/ci --variant linux-py312 --conclusion failure reports
     """
     from flakeguard_pipeline.ingest.uploading import artifact_name, gather_reports, place_at, run_bytes
     from flakeguard_pipeline.ingest.uploading import upload as write
@@ -98,9 +98,12 @@ def upload(
     if not gathered.reports:
         click.echo(f"no test reports in {folder}; recorded the run at {written.run}")
         return
-    others = f", {gathered.passed_over} other files passed over" if gathered.passed_over else ""
-    done = "uploaded" if written.is_new else "already there:"
-    click.echo(f"{done} {len(gathered.reports)} files ({written.size_bytes} bytes) to {written.artifact}{others}")
+    others = f"; other files passed over: {gathered.passed_over}" if gathered.passed_over else ""
+    done = "uploaded" if written.is_new else "there already:"
+    reports = "1 report" if len(gathered.reports) == 1 else f"{len(gathered.reports)} reports"
+    click.echo(
+        f"{done} {reports} ({written.size_bytes} bytes) {'to' if written.is_new else 'at'} {written.artifact}{others}"
+    )
 
 
 def _run_of(given: Any, provider: str | None) -> dict[str, Any]:
@@ -111,7 +114,8 @@ def _run_of(given: Any, provider: str | None) -> dict[str, Any]:
     """
     from flakeguard_pipeline.providers.ci_environment import faults, missing, run_from_environment, with_given
 
-    run = with_given(run_from_environment(os.environ, _event(os.environ), datetime.now(UTC), provider), given)
+    now = datetime.now(UTC).replace(microsecond=0)
+    run = with_given(run_from_environment(os.environ, _event(os.environ), now, provider), given)
     unknown = missing(run)
     if unknown:
         raise UsageError(

@@ -254,11 +254,11 @@ def _former(run: Mapping[str, Any], former: bytes | None) -> Mapping[str, Any] |
 
 
 def _first_of(
-    run: Mapping[str, Any], other: Mapping[str, Any], name: str, choose: Callable[..., tuple[Any, str]]
-) -> str:
+    run: Mapping[str, Any], other: Mapping[str, Any], name: str, choose: Callable[..., tuple[Any, Any]]
+) -> Any:
     """Return the earliest (`min`) or latest (`max`) of a time that two runs tell."""
-    known = [(moment, str(each[name])) for each in (run, other) if (moment := moment_of(each, name)) is not None]
-    return choose(known)[1]
+    known = [(moment, each[name]) for each in (run, other) if (moment := moment_of(each, name)) is not None]
+    return choose(known)[1] if known else run.get(name)
 
 
 # -- writing -------------------------------------------------------------------------------------------------

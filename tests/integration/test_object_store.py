@@ -2,20 +2,28 @@
 
 import os
 import uuid
+import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flakeguard_pipeline.cli import cli
 from flakeguard_pipeline.domain.errors import (
     ArtifactGoneError,
     ConfigurationError,
+    OperationError,
     SourceDeniedError,
     SourceError,
 )
+from flakeguard_pipeline.ingest import uploading
+from flakeguard_pipeline.ingest.landing import describe
+from flakeguard_pipeline.ingest.uploading import place_at, upload
 from flakeguard_pipeline.providers.drop_folder import DropFolder
 from flakeguard_pipeline.providers.source import FoundFolder
 from tests.support.object_store import ObjectStore, running_object_store
@@ -215,3 +223,87 @@ def test_check_tells_a_place_that_is_missing_or_out_of_reach(store: ObjectStore)
     assert (missing.ok, unreached.ok) == (False, False)
     assert "bucket does not exist" in missing.detail
     assert "check the URL and the network" in unreached.detail
+
+
+# -- upload --------------------------------------------------------------------------------------------------
+
+SHA = "5f2d6c1e0b7a49d3c8e1f0a2b3c4d5e6f7a8b9c0"
+REPORT = b'<testsuite name="s"><testcase classname="c" name="test_%d"/></testsuite>'
+
+
+def push(store: ObjectStore, url: str, folder: Path, number: int, *options: str) -> str:
+    """Upload a report as a CI job does; return what it says."""
+    (folder / str(number)).mkdir(exist_ok=True)
+    (folder / str(number) / "r.xml").write_bytes(REPORT % number)
+    run = ("--repository", "acme/shop", "--run-id", "7", "--sha", SHA, "--branch", "main")
+    arguments = ["upload", str(folder / str(number)), "--to", url, "--endpoint-url", store.endpoint_url]
+    result = CliRunner().invoke(cli, [*arguments, *run, *options])
+    assert result.exit_code == 0, result.exception
+    return result.output
+
+
+def reports_of(drop: DropFolder) -> dict[str, list[bytes]]:
+    """Return the reports of the only run, by artifact."""
+    (only,) = drop.discover()
+    reports: dict[str, list[bytes]] = {}
+    for file in drop.contents(only)[1:]:
+        with drop.open(file) as stream, zipfile.ZipFile(stream) as archive:
+            reports.setdefault(file.artifact, []).extend(archive.read(name) for name in archive.namelist())
+    return {artifact: sorted(each) for artifact, each in reports.items()}
+
+
+def test_what_jobs_push_is_the_run_that_is_ingested(store: ObjectStore, bucket: str, tmp_path: Path) -> None:
+    push(store, f"{bucket}/ci", tmp_path, 1, "--conclusion", "success", "--variant", "linux")
+    push(store, f"{bucket}/ci", tmp_path, 2, "--conclusion", "failure", "--variant", "windows")
+    drop = drop_of(store, f"{bucket}/ci")
+    assert reports_of(drop) == {"test-results-linux": [REPORT % 1], "test-results-windows": [REPORT % 2]}
+    (only,) = drop.discover()
+    run, fault = describe(drop, drop.contents(only))
+    assert run is not None
+    assert fault == ""
+    assert (only.folder, run.key.run_id, run.conclusion) == ("github/acme/shop/7/1", "7", "failure")
+
+
+def test_a_push_of_the_same_changes_nothing(store: ObjectStore, bucket: str, tmp_path: Path) -> None:
+    push(store, bucket, tmp_path, 1)
+    before = folders(drop_of(store, bucket))
+    assert push(store, bucket, tmp_path, 1).startswith("there already")
+    assert folders(drop_of(store, bucket)) == before
+
+
+def test_jobs_that_push_an_artifact_of_the_same_name_at_once_lose_nothing(
+    store: ObjectStore, bucket: str, tmp_path: Path
+) -> None:
+    jobs = 6
+    paths = []
+    for number in range(jobs):
+        paths.append(tmp_path / f"{number}.xml")
+        paths[-1].write_bytes(REPORT % number)
+    run = {"id": 7, "run_attempt": 1, "created_at": "2026-03-02T09:14:00Z", "repository": {"full_name": "acme/shop"}}
+
+    def job(number: int) -> None:
+        place = place_at(bucket, store.endpoint_url)
+        upload({"r.xml": paths[number]}, run, provider="github", artifact="test-results", place=place)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(job, range(jobs)))
+    assert reports_of(drop_of(store, bucket)) == {"test-results": [REPORT % number for number in range(jobs)]}
+
+
+def test_an_archive_too_large_for_one_piece_arrives_whole(
+    store: ObjectStore, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploading, "WHOLE_BYTES", 10)
+    push(store, bucket, tmp_path, 1)
+    assert push(store, bucket, tmp_path, 1).startswith("there already")
+    push(store, bucket, tmp_path, 2)
+    assert reports_of(drop_of(store, bucket)) == {"test-results": [REPORT % 1, REPORT % 2]}
+
+
+def test_a_bucket_that_is_missing_is_told(store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "r.xml").write_bytes(REPORT % 1)
+    run = ("--repository", "acme/shop", "--run-id", "7", "--sha", SHA, "--branch", "main")
+    arguments = ["upload", str(tmp_path), "--to", "s3://no-such-bucket/ci", "--endpoint-url", store.endpoint_url]
+    result = CliRunner().invoke(cli, [*arguments, *run])
+    assert isinstance(result.exception, OperationError)
+    assert "cannot write s3://no-such-bucket/ci/github/acme/shop/7/1/test-results.zip" in str(result.exception)
