@@ -7,6 +7,8 @@ two executions of the same code.
     https://docs.gitlab.com/api/pipelines/         pipelines, child pipelines
     https://docs.gitlab.com/api/jobs/              jobs, retried ones among them
     https://docs.gitlab.com/api/job_artifacts/     archives and, by `file_type`, reports
+    https://docs.gitlab.com/api/pipelines/#get-a-test-report-for-a-pipeline    for servers without `file_type`
+    https://gitlab.com/gitlab-org/gitlab/-/merge_requests/252518               which brought it
     https://docs.gitlab.com/api/rest/#pagination   pages; totals are left out beyond 10,000 entries
 
 Belongs here: GitLab's REST API, version 4. Does not belong here: reading reports.
@@ -19,13 +21,13 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, BinaryIO, cast
 
 from flakeguard_pipeline.domain.digests import stable_id
-from flakeguard_pipeline.domain.errors import SourceError, SourceNotFoundError
+from flakeguard_pipeline.domain.errors import ArtifactGoneError, SourceError, SourceNotFoundError
 from flakeguard_pipeline.providers.answers import (
     iso,
     json_bytes,
@@ -39,6 +41,7 @@ from flakeguard_pipeline.providers.answers import (
     text_of,
 )
 from flakeguard_pipeline.providers.http import SPOOL_BYTES, Clock, HttpSession, read_json
+from flakeguard_pipeline.providers.junit_xml import Outcome, WrittenCase, WrittenSuite, junit_xml, seconds_of
 from flakeguard_pipeline.providers.source import (
     EVERYTHING,
     Access,
@@ -104,6 +107,9 @@ among them: they would make each test another one on each branch."""
 
 ARCHIVE, JUNIT = "archive", "junit"
 
+OUTCOMES: Mapping[str, Outcome] = {"success": "passed", "failed": "failure", "error": "error", "skipped": "skipped"}
+"""What GitLab's test report says of a case."""
+
 _MERGE_REQUEST = re.compile(r"refs/merge-requests/(\d{1,9})/(?:head|merge|train)")
 _FOLDER = re.compile(r"(\d{1,18})/(\d{1,18})")
 _GZIP, _ZIP = b"\x1f\x8b", b"PK"
@@ -111,6 +117,8 @@ _HAS_EXTRA, _HAS_NAME, _HAS_COMMENT = 4, 8, 16
 _FIXED_HEADER_BYTES = 10
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _CHUNK_BYTES = 1 << 18
+
+_JUNIT_QUERY = f"file_type={JUNIT}"
 
 _SCOPE = (
     "the token needs the scope `read_api`, and its user (or the token itself, where it is the project's) at least the "
@@ -199,13 +207,17 @@ class GitLabSource:
             _inline("run", "run.json", run),
             _inline("jobs", "job.json", _job_json(run, jobs)),
         ]
-        return (*files, *sorted(file for job in jobs for file in self._artifacts(project, job)))
+        # of a job and its retries, a pipeline's test report has the last one only
+        last = {text_of(job, "name"): job["id"] for job in jobs}
+        reports = dict.fromkeys(last.values(), f"{place}/test_report")
+        artifacts = (self._artifacts(project, job, reports.get(job["id"], "")) for job in jobs)
+        return (*files, *sorted(file for each in artifacts for file in each))
 
     def open(self, file: FoundFile) -> AbstractContextManager[BinaryIO]:
         """Open one file; `junit` reports come as a zip archive of the job's report files."""
         if file.inline is not None:
             return io.BytesIO(file.inline)
-        if file.location.endswith(f"file_type={JUNIT}"):
+        if _JUNIT_QUERY in file.location:
             return self._reports(file)
         return self._session.download(file.location)
 
@@ -281,7 +293,7 @@ class GitLabSource:
             if not patterns or _fits(text_of(job, "name"), patterns):
                 yield job
 
-    def _artifacts(self, project: _Project, job: Json) -> Iterator[FoundFile]:
+    def _artifacts(self, project: _Project, job: Json, test_report: str) -> Iterator[FoundFile]:
         name, identity = text_of(job, "name"), job["id"]
         place = f"{API}projects/{project.identity}/jobs/{identity}/artifacts"
         listed = {
@@ -300,7 +312,8 @@ class GitLabSource:
         wanted = {kind for kind, filename in listed.items() if self._wants(name, filename)}
         if JUNIT in wanted:
             # The archive often holds the same reports, and much else.
-            yield FoundFile(name, f"{identity}/junit.zip", "zip", f"{place}?file_type={JUNIT}")
+            location = f"{place}?{_JUNIT_QUERY}#{test_report}"
+            yield FoundFile(name, f"{identity}/junit.zip", "zip", location)
         elif ARCHIVE in wanted:
             yield FoundFile(name, f"{identity}/artifacts.zip", "zip", place)
 
@@ -312,9 +325,19 @@ class GitLabSource:
     def _reports(self, file: FoundFile) -> Iterator[BinaryIO]:
         """Yield a job's `junit` reports as a zip archive.
 
-        A server that does not know `file_type` sends the job's archive, which is as good where it holds the reports.
+        A server that does not know `file_type` sends the job's archive, which is as good where it holds the reports. A
+        job without an archive is looked up in the pipeline's test report there.
         """
-        with self._session.download(file.location) as stream:
+        place, _, test_report = file.location.partition("#")
+        with ExitStack() as stack:
+            try:
+                stream = stack.enter_context(self._session.download(place))
+            except ArtifactGoneError:
+                archive = self._tested(test_report, file.artifact) if test_report else None
+                if archive is None:
+                    raise
+                yield archive
+                return
             head = stream.read(len(_GZIP))
             stream.seek(0)
             if head == _ZIP:
@@ -325,18 +348,55 @@ class GitLabSource:
             if head != _GZIP:
                 yield stream
                 return
-            with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
-                repacked = cast("BinaryIO", spool)
-                try:
-                    repack(stream, repacked)
-                except (zlib.error, EOFError) as error:
-                    # handed on as it is: it will be kept, and rejected with a reason
-                    self.report.note(f"a `junit` report is damaged ({error})")
-                    stream.seek(0)
-                    yield stream
-                    return
-                repacked.seek(0)
-                yield repacked
+            repacked = cast("BinaryIO", stack.enter_context(tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)))
+            try:
+                repack(stream, repacked)
+            except (zlib.error, EOFError) as error:
+                # handed on as it is: it will be kept, and rejected with a reason
+                self.report.note(f"a `junit` report is damaged ({error})")
+                repacked = stream
+            repacked.seek(0)
+            yield repacked
+
+    def _tested(self, place: str, job: str) -> BinaryIO | None:
+        """Return what the pipeline's test report says of a job, as a zip archive; None where it says nothing."""
+        try:
+            answer = self._object(place)
+        except SourceNotFoundError:
+            return None
+        suites = [suite for suite in objects_of(answer.get("test_suites")) if text_of(suite, "name") == job]
+        if not any(objects_of(suite.get("test_cases")) for suite in suites):
+            return None
+        self.report.note(
+            "this GitLab gives no `junit` report by its API, so pipelines' test reports were read: they have no suites "
+            "and no output of passed tests; add the reports to `artifacts:paths`"
+        )
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(zipfile.ZipInfo("test_report.xml", _EPOCH), junit_xml(map(self._suite, suites)))
+        target.seek(0)
+        return target
+
+    def _suite(self, suite: Json) -> WrittenSuite:
+        cases = []
+        for case in objects_of(suite.get("test_cases")):
+            outcome = OUTCOMES.get(text_of(case, "status"))
+            if outcome is None:
+                self.report.note("a test case with a status that GitLab does not document was left out")
+                continue
+            details = [text_of(case, name) for name in ("system_output", "stack_trace")]
+            cases.append(
+                WrittenCase(
+                    name=text_of(case, "name"),
+                    classname=text_of(case, "classname"),
+                    file=text_of(case, "file"),
+                    seconds=seconds_of(case.get("execution_time")),
+                    outcome=outcome,
+                    details="" if outcome == "passed" else "\n".join(filter(None, details)),
+                    stdout=details[0] if outcome == "passed" else "",
+                )
+            )
+        return WrittenSuite("", tuple(cases))
 
     # -- asking ---------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from flakeguard_pipeline.domain.errors import (
 )
 from flakeguard_pipeline.domain.model import RunAttempt, RunStatus
 from flakeguard_pipeline.parsing.github_run import parse_run
+from flakeguard_pipeline.parsing.reports import parse_report
 from flakeguard_pipeline.providers.gitlab import GitLabSource, build_gitlab, repack
 from flakeguard_pipeline.providers.http import Clock
 from flakeguard_pipeline.providers.source import EVERYTHING, ArtifactSource, FoundFile, FoundFolder, Window
@@ -268,6 +269,62 @@ def test_a_gitlab_that_gives_no_junit_reports_gives_the_archive_and_it_is_noted(
     assert files_of(landed(source, found)["zip", "rspec", "101/junit.zip"]) == {"a.xml": REPORT}
     (note,) = source.report.notes
     assert "`artifacts:paths`" in note
+
+
+TEST_REPORT = {
+    "total_count": 4,
+    "test_suites": [
+        {
+            "name": "rspec",
+            "test_cases": [
+                {"status": "success", "name": "adds", "classname": "Cart", "execution_time": 0.5, "file": "cart.rb"},
+                {
+                    "status": "failed",
+                    "name": "sorts",
+                    "classname": "Cart",
+                    "system_output": "1 != 2",
+                    "stack_trace": None,
+                },
+                {"status": "error", "name": "loads", "classname": "Cart", "system_output": {"odd": 1}},
+                {"status": "skipped", "name": "waits", "classname": "Cart"},
+                {"status": "unheard of", "name": "odd", "classname": "Cart"},
+            ],
+        },
+        {"name": "other", "test_cases": [{"status": "success", "name": "elsewhere"}]},
+    ],
+}
+
+
+def test_a_gitlab_that_gives_neither_reports_nor_an_archive_gives_the_pipelines_test_report(
+    gitlab: GitLabServer,
+) -> None:
+    gitlab.knows_file_type = False
+    found = with_one_run(
+        gitlab,
+        job(101, retried=True, artifacts=[JUNIT]),
+        job(105, artifacts=[JUNIT]),
+        job(106, "gone", artifacts=[JUNIT]),
+    )
+    gitlab.test_reports[12] = TEST_REPORT
+    source = source_of(gitlab)
+    retried, latest, gone = sorted(source.contents(found)[2:], key=lambda file: file.path)
+    with source.open(latest) as stream:
+        (data,) = files_of(stream.read()).values()
+    cases = {
+        (each.name, each.classname, each.file, each.outcome.value, each.failure_text or each.output)
+        for each in parse_report(data).cases
+    }
+    assert cases == {
+        ("adds", "Cart", "cart.rb", "passed", ""),
+        ("sorts", "Cart", "", "failed", "1 != 2"),
+        ("loads", "Cart", "", "errored", ""),
+        ("waits", "Cart", "", "skipped", ""),
+    }
+    assert any("test reports were read" in note for note in source.report.notes)
+    # the test report tells nothing of a job that was retried, nor of one that it does not name
+    for file in (retried, gone):
+        with pytest.raises(ArtifactGoneError), source.open(file):
+            pass
 
 
 def test_a_retried_job_is_another_file_of_the_same_artifact(gitlab: GitLabServer) -> None:
