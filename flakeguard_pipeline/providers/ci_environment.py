@@ -264,7 +264,7 @@ def _jenkins(environment: Environment, _event: Mapping[str, Any]) -> _Said:
     # a branch's job lies in its project, under the branch's name as Jenkins writes it
     project = job.rpartition("/")[0] if branch else ""
     return _Said(
-        run_id=f"{job}/{number}" if job and number else "",
+        run_id=f"{job}#{number}" if job and number else "",
         workflow=project or job,
         event="pull_request" if change else "push",
         branch=variable("CHANGE_BRANCH") or branch or ("" if remote_branch == "detached" else remote_branch),

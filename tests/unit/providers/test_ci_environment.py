@@ -264,7 +264,7 @@ def test_gitlab_of_other_sources(source: str, event: str) -> None:
 def test_jenkins_of_a_branch() -> None:
     found = read(JENKINS_BRANCH)
     assert (found.key.provider, found.key.repository_ref) == ("jenkins", "name:acme/shop")
-    assert (found.key.run_id, found.workflow) == ("acme/shop/main/153", "acme/shop")
+    assert (found.key.run_id, found.workflow) == ("acme/shop/main#153", "acme/shop")
     assert (found.branch, found.head_sha, found.event, found.default_branch) == ("main", SHA, "push", "main")
     assert found.run_url == "https://jenkins.example.com/job/acme/job/shop/job/main/153/"
 
@@ -277,7 +277,7 @@ def test_jenkins_of_a_change_request() -> None:
 
 def test_jenkins_of_a_freestyle_job() -> None:
     found = read(JENKINS_FREESTYLE)
-    assert (found.key.run_id, found.workflow, found.branch) == ("shop/153", "shop", "main")
+    assert (found.key.run_id, found.workflow, found.branch) == ("shop#153", "shop", "main")
 
 
 def test_jenkins_on_a_detached_head_asks_for_the_branch() -> None:
