@@ -65,11 +65,14 @@ CONCLUSIONS = {
     "canceled": "cancelled",
     "unauthorized": "action_required",
     "not_run": "skipped",
+    "on_hold": "action_required",
 }
-"""States of a workflow that is over, in GitHub's words."""
+"""States of a workflow that is over, in GitHub's words; one that is on hold may be (`_progress`)."""
 
-UNFINISHED = frozenset({"running", "failing", "on_hold"})
-"""States of a workflow that goes on, an approval that it waits for included."""
+ON_HOLD = "on_hold"
+
+UNFINISHED = frozenset({"running", "failing"})
+"""States of a workflow that goes on."""
 
 JOB_CONCLUSIONS = {
     "success": "success",
@@ -84,7 +87,10 @@ JOB_CONCLUSIONS = {
 }
 """States of a job that is over, in GitHub's words."""
 
-UNFINISHED_JOBS = frozenset({"running", "queued", "not_running", "on_hold", "blocked"})
+WAITING_JOBS = frozenset({"on_hold", "blocked"})
+"""States of a job that waits for an approval, or for another job."""
+
+UNFINISHED_JOBS = WAITING_JOBS | {"running", "queued", "not_running"}
 
 EVENTS = {
     "scheduled_pipeline": "schedule",
@@ -108,6 +114,16 @@ class _Project:
     identity: str
     full_name: str
     default_branch: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """How far a workflow is: its rank, whether it is over, since when; the states of its jobs where they matter."""
+
+    attempt: int
+    is_finished: bool
+    updated: datetime | None
+    jobs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +295,8 @@ class CircleCISource:
             created = moment_of(workflow, "created_at")
             if created is None or (window.until is not None and created >= window.until):
                 continue
-            run = _run(project, pipeline, workflow, ranks[name])
+            progress = self._progress(workflow, ranks[name])
+            run = _run(project, pipeline, workflow, progress)
             folder = f"{project.slug}/{text_of(pipeline, 'id')}/{text_of(workflow, 'id')}"
             yield FoundFolder(
                 folder=folder,
@@ -290,12 +307,36 @@ class CircleCISource:
                         iso(created) or "",
                         iso(moment_of(workflow, "stopped_at")) or "",
                         ranks[name],
+                        *progress.jobs,
                     ]
                 ),
                 files=(FoundFile("", "run.json", "run", path, json_bytes(run)),),
                 day=created.date().isoformat(),
-                is_finished=_is_finished(workflow),
+                is_finished=progress.is_finished,
             )
+
+    def _progress(self, workflow: Mapping[str, Any], attempt: int) -> _Progress:
+        """Say whether a workflow is over; and for one that is on hold, how far its jobs are.
+
+        Nobody may ever approve what is on hold, often a deployment, while the tests before it are done. So such a
+        workflow is over for now when nothing but approvals and what comes after them is left. Its own state does not
+        change while jobs beside the approval still run.
+        """
+        status, stopped = text_of(workflow, "status"), moment_of(workflow, "stopped_at")
+        if status != ON_HOLD:
+            is_finished = status not in UNFINISHED and (status in CONCLUSIONS or stopped is not None)
+            return _Progress(attempt, is_finished, stopped)
+        try:
+            jobs = self._jobs(text_of(workflow, "id"))
+        except SourceNotFoundError:
+            return _Progress(attempt, False, stopped)
+        ends = [moment for job in jobs if (moment := moment_of(job, "stopped_at")) is not None]
+        return _Progress(
+            attempt,
+            is_finished=all(_is_job_finished(job) or text_of(job, "status") in WAITING_JOBS for job in jobs),
+            updated=max(ends, default=stopped),
+            jobs=tuple(f"{text_of(job, 'id')}:{text_of(job, 'status')}" for job in jobs),
+        )
 
     def _jobs(self, workflow: str) -> list[Mapping[str, Any]]:
         """Return the jobs of a workflow that run something, in the order of their ids."""
@@ -422,13 +463,14 @@ def build_circleci(
     )
 
 
-def _run(project: _Project, pipeline: Mapping[str, Any], workflow: Mapping[str, Any], attempt: int) -> dict[str, Any]:
+def _run(
+    project: _Project, pipeline: Mapping[str, Any], workflow: Mapping[str, Any], progress: _Progress
+) -> dict[str, Any]:
     """Return a workflow as GitHub's workflow run."""
     vcs = object_of(pipeline.get("vcs"))
     branch = text_of(vcs, "branch")
     number = _pull_request(text_of(vcs, "review_id"), branch)
     trigger = text_of(object_of(pipeline.get("trigger")), "type")
-    is_finished = _is_finished(workflow)
     status = text_of(workflow, "status")
     target, origin = text_of(vcs, "target_repository_url"), text_of(vcs, "origin_repository_url")
     full_name = full_name_of(target) or project.full_name
@@ -439,18 +481,18 @@ def _run(project: _Project, pipeline: Mapping[str, Any], workflow: Mapping[str, 
     created = moment_of(workflow, "created_at")
     return {
         "id": f"{text_of(pipeline, 'id')}/{text_of(workflow, 'name')}",
-        "run_attempt": attempt,
+        "run_attempt": progress.attempt,
         "name": text_of(workflow, "name"),
         "event": EVENTS.get(
             trigger, trigger if trigger not in ("webhook", "") else "pull_request" if number else "push"
         ),
-        "status": "completed" if is_finished else "in_progress",
-        "conclusion": CONCLUSIONS.get(status, status) if is_finished else None,
+        "status": "completed" if progress.is_finished else "in_progress",
+        "conclusion": CONCLUSIONS.get(status, status) if progress.is_finished else None,
         "head_branch": branch or text_of(vcs, "tag"),
         "head_sha": text_of(vcs, "revision"),
         "created_at": iso(created),
         "run_started_at": iso(created),
-        "updated_at": iso(moment_of(workflow, "stopped_at") or created),
+        "updated_at": iso(progress.updated or created),
         "html_url": f"https://app.circleci.com/pipelines/workflows/{text_of(workflow, 'id')}",
         "pull_requests": [{"number": number}] if number else [],
         "repository": {**own, "default_branch": project.default_branch},
@@ -490,13 +532,6 @@ def _has_run_in(job: Mapping[str, Any], created: datetime | None) -> bool:
 def _is_job_finished(job: Mapping[str, Any]) -> bool:
     status = text_of(job, "status")
     return status not in UNFINISHED_JOBS and (status in JOB_CONCLUSIONS or moment_of(job, "stopped_at") is not None)
-
-
-def _is_finished(workflow: Mapping[str, Any]) -> bool:
-    status = text_of(workflow, "status")
-    if status in UNFINISHED:
-        return False
-    return status in CONCLUSIONS or moment_of(workflow, "stopped_at") is not None
 
 
 def _is_outside(created: datetime | None, window: Window) -> bool:

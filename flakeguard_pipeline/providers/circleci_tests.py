@@ -3,25 +3,20 @@
 Source of the shape: https://circleci.com/docs/api/v2/#tag/Job/operation/getTests.
 """
 
-import math
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flakeguard_pipeline.providers.answers import text_of
+from flakeguard_pipeline.providers.junit_xml import Outcome, WrittenCase, WrittenSuite, junit_xml, seconds_of
 from flakeguard_pipeline.providers.source import SourceReport
 
-PASSED = "success"
-SKIPPED = "skipped"
-
-ELEMENTS = {"failure": "failure", "error": "error", SKIPPED: SKIPPED}
-"""JUnit's element for each result but a pass, which has none."""
-
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_REFERENCES = str.maketrans(
-    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
-)
-_TEXT_REFERENCES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
+OUTCOMES: Mapping[str, Outcome] = {
+    "success": "passed",
+    "failure": "failure",
+    "error": "error",
+    "skipped": "skipped",
+}
+"""What CircleCI's results mean."""
 
 
 def junit_of(tests: Iterable[Mapping[str, Any]], report: SourceReport) -> bytes | None:
@@ -30,58 +25,32 @@ def junit_of(tests: Iterable[Mapping[str, Any]], report: SourceReport) -> bytes 
     Tests without a name and with a result that CircleCI does not document are left out, and noted in `report`. What XML
     cannot hold becomes U+FFFD.
     """
-    known = []
+    known: list[tuple[Mapping[str, Any], Outcome]] = []
     for test in tests:
-        name, result = text_of(test, "name"), text_of(test, "result")
-        if not name:
+        outcome = OUTCOMES.get(text_of(test, "result"))
+        if not text_of(test, "name"):
             report.note("CircleCI listed a test without a name; it was left out")
-        elif result != PASSED and result not in ELEMENTS:
+        elif outcome is None:
             report.note("CircleCI listed a test with an unknown result; it was left out")
         else:
-            known.append(test)
+            known.append((test, outcome))
     if not known:
         return None
     # a stable order of names: that of equal ones, which are retries, stays
-    known.sort(key=lambda test: [text_of(test, name) for name in ("file", "classname", "name")])
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        "<testsuites>",
-        "<testsuite>",
-        *map(_case, known),
-        "</testsuite>",
-        "</testsuites>",
-        "",
-    ]
-    return "\n".join(lines).encode()
+    known.sort(key=lambda each: [text_of(each[0], name) for name in ("file", "classname", "name")])
+    # CircleCI does not say which suite a test is of
+    return junit_xml([WrittenSuite("", tuple(_case(test, outcome) for test, outcome in known))])
 
 
-def _case(test: Mapping[str, Any]) -> str:
-    attributes = "".join(
-        f' {name}="{_attribute(value)}"' for name in ("classname", "name", "file") if (value := text_of(test, name))
-    )
-    seconds = test.get("run_time")
-    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and _is_duration(seconds):
-        attributes += f' time="{float(seconds):.6f}"'
-    element = ELEMENTS.get(text_of(test, "result"))
-    if element is None:
-        return f"<testcase{attributes}/>"
-    message = text_of(test, "message")
-    if element == SKIPPED:
-        return f'<testcase{attributes}><skipped message="{_attribute(message)}"/></testcase>'
+def _case(test: Mapping[str, Any], outcome: Outcome) -> WrittenCase:
+    message = "" if outcome == "passed" else text_of(test, "message")
     first = message.lstrip().partition("\n")[0].rstrip()
-    return f'<testcase{attributes}><{element} message="{_attribute(first)}">{_text(message)}</{element}></testcase>'
-
-
-def _is_duration(seconds: float) -> bool:
-    try:
-        return math.isfinite(seconds) and seconds >= 0
-    except OverflowError:
-        return False
-
-
-def _attribute(text: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", text).translate(_REFERENCES)
-
-
-def _text(text: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", text).translate(_TEXT_REFERENCES)
+    return WrittenCase(
+        name=text_of(test, "name"),
+        classname=text_of(test, "classname"),
+        file=text_of(test, "file"),
+        seconds=seconds_of(test.get("run_time")),
+        outcome=outcome,
+        message=message if outcome == "skipped" else first,
+        details="" if outcome == "skipped" else message,
+    )

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -346,6 +347,27 @@ def test_a_discovery_that_stops_midway_and_begins_again_finds_the_same(
     assert len(undisturbed) == 7
 
 
+def test_a_listing_is_read_page_by_page(
+    server: Buildkite, source: BuildkiteSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subject, "PER_PAGE", 2)
+    for number in range(1, 8):
+        server.fake.add_build(number)
+    assert next(source.discover()).folder == "acme/shop/7/1"
+    assert len(server.api.requests) == 1
+
+
+def test_threads_may_fetch_builds_at_once(server: Buildkite, source: BuildkiteSource) -> None:
+    for number in range(1, 13):
+        server.fake.add_build(number)
+        server.fake.add_artifact(number, "r.xml", b"%d" % number * 1000)
+    folders = list(source.discover())
+    with ThreadPoolExecutor(6) as threads:
+        fetched = list(threads.map(lambda found: landed(source, found), folders))
+    assert dict(zip((found.folder for found in folders), fetched, strict=True)) == everything(source)
+    assert server.api.most_connections <= 8
+
+
 # -- what goes wrong on the way ------------------------------------------------------------------------------
 
 
@@ -355,6 +377,17 @@ def test_a_limit_that_is_used_up_is_waited_for(server: Buildkite, source: Buildk
     assert only(source).folder == "acme/shop/1/1"
     assert slept == [37.0, 37.0]
     assert (source.report.retries, source.report.waited_seconds) == (2, 74.0)
+
+
+@pytest.mark.xfail(reason="providers/http.py reads the end of a limit from an answer 403, not yet from an answer 429")
+def test_a_limit_is_waited_for_as_buildkite_documents_it(
+    server: Buildkite, source: BuildkiteSource, slept: list[float]
+) -> None:
+    server.fake.add_build(1)
+    limits = {"RateLimit-Remaining": "0", "RateLimit-Limit": "200", "RateLimit-Reset": "42"}
+    server.api.faults.append(Fault("/builds", Answer(429, b"{}", limits)))
+    assert only(source).folder == "acme/shop/1/1"
+    assert 42 <= sum(slept) <= 60
 
 
 def test_a_limit_that_lasts_too_long_ends_the_work_with_a_word_on_when_to_go_on(

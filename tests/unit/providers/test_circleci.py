@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -165,7 +166,6 @@ def test_a_job_that_a_rerun_took_over_leaves_its_results_to_the_attempt_that_ran
         ("not_run", None, "skipped"),
         ("running", None, None),
         ("failing", None, None),
-        ("on_hold", written(9), None),
         ("brand_new", None, None),
         ("brand_new", written(9), "brand_new"),
     ],
@@ -178,6 +178,36 @@ def test_which_workflows_are_over(
     run = attempt(source, found)
     assert (found.is_finished, run.conclusion) == (conclusion is not None, conclusion or "")
     assert run.status == (RunStatus.IN_PROGRESS if conclusion is None else RunStatus.COMPLETED)
+
+
+def test_a_workflow_on_hold_is_over_for_now_when_only_approvals_are_left(
+    server: CircleCI, source: CircleCISource
+) -> None:
+    workflow = server.fake.simple(1, status="on_hold", stopped_at=None)
+    server.fake.tests[1] = [case("a")]
+    beside = server.fake.add_job(workflow, 2, "slow", status="running", stopped_at=None)
+    server.fake.add_job(workflow, 3, "approve", type="approval", job_number=None, status="on_hold", stopped_at=None)
+    server.fake.add_job(workflow, 4, "deploy", status="blocked", job_number=None, started_at=None, stopped_at=None)
+    running = only(source)
+    assert (running.is_finished, attempt(source, running).status) == (False, RunStatus.IN_PROGRESS)
+    beside.update(status="success", stopped_at=written(20))
+    server.fake.tests[2] = [case("b")]
+    held = only(source)
+    run = attempt(source, held)
+    assert (held.is_finished, run.status, run.conclusion) == (True, RunStatus.COMPLETED, "action_required")
+    assert run.updated_at == datetime(2026, 3, 2, 7, 20, tzinfo=UTC)  # when the last job ended, not when it began
+    assert [file.path for file in source.contents(held)[2:]] == ["2/tests.xml", "1/tests.xml"]
+    workflow.update(status="success", stopped_at=written(500))
+    done = only(source)
+    assert attempt(source, done).conclusion == "success"
+    assert len({running.fingerprint, held.fingerprint, done.fingerprint}) == 3
+    assert {running.folder, held.folder} == {done.folder}
+
+
+def test_a_workflow_on_hold_whose_jobs_are_not_there_is_not_over(server: CircleCI, source: CircleCISource) -> None:
+    workflow = server.fake.simple(1, status="on_hold", stopped_at=None)
+    del server.fake.jobs[workflow["id"]]
+    assert not only(source).is_finished
 
 
 @pytest.mark.parametrize(
@@ -479,6 +509,24 @@ def test_a_discovery_that_stops_midway_and_begins_again_finds_the_same(
     assert len(found) == 4
     assert everything(source) == undisturbed
     assert len(undisturbed) == 7
+
+
+def test_a_listing_is_read_page_by_page(server: CircleCI, source: CircleCISource) -> None:
+    server.fake.page_size = 2
+    for number in range(1, 8):
+        server.fake.simple(number)
+    assert next(source.discover()).folder == f"{SLUG}/pipeline-7/workflow-7-0"
+    assert len(server.api.requests) == 3  # the project, a page of pipelines, the workflows of one
+
+
+def test_threads_may_fetch_workflows_at_once(server: CircleCI, source: CircleCISource) -> None:
+    for number in range(1, 13):
+        server.fake.simple(number)
+        server.fake.add_artifact(number, "r.xml", b"%d" % number * 1000)
+    folders = list(source.discover())
+    with ThreadPoolExecutor(6) as threads:
+        fetched = list(threads.map(lambda found: landed(source, found), folders))
+    assert dict(zip((found.folder for found in folders), fetched, strict=True)) == everything(source)
 
 
 # -- what goes wrong on the way ------------------------------------------------------------------------------
