@@ -20,7 +20,8 @@ from flakeguard_pipeline.source_sections import GitHubSection
 
 ADVICE = (
     "a fine-grained token or a GitHub App needs the repository permission `Actions: read` (`Metadata: read` comes with "
-    "it), a classic token the scope `repo` for a private repository, and listing a public one needs nothing"
+    "it), a classic token the scope `repo` for a private repository and for fetching, and listing a public one needs "
+    "nothing"
 )
 
 
@@ -50,7 +51,7 @@ def _identity(client: GitHubClient) -> str:
     told = f"{client.identity.kind}; {_limit(core)}"
     scopes = response.headers.get("x-oauth-scopes")
     if scopes is not None:
-        told += f"; its scopes: {scopes.strip() or 'none, which is enough for public repositories'}"
+        told += f"; its scopes: {scopes.strip() or 'none, which lists public repositories and fetches nothing'}"
     return told
 
 

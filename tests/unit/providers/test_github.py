@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flakeguard_pipeline.domain.errors import (
     ArtifactGoneError,
@@ -322,6 +324,19 @@ def test_a_listing_that_is_stopped_in_the_middle_and_begun_again_ends_with_the_s
             assert list(gh.discover(WEEK)) == undisturbed
 
 
+def test_jobs_and_artifacts_are_paged_to_their_end(server: FakeGitHub) -> None:
+    names = [f"junit-{number:03}" for number in range(230)]
+    artifacts = [FakeArtifact(1000 + number, name, MORNING) for number, name in enumerate(names)]
+    server.add("acme/shop", FakeRun(42, [FakeAttempt(MORNING, jobs=tuple(names[:201]), artifacts=artifacts)]))
+    with source(server) as gh:
+        _, files = only(gh)
+        told = json.loads(files[1].inline or b"")
+        assert [file.artifact for file in files[2:]] == names
+        assert told["total_count"] == len(told["jobs"]) == 201
+        assert {request.query["per_page"] for request in server.api.asked("jobs|artifacts")} == {"100"}
+        assert not gh.report.notes
+
+
 # -- a source that lies --------------------------------------------------------------------------------------
 
 
@@ -412,6 +427,66 @@ def test_an_attempt_that_github_has_deleted_has_no_files(server: FakeGitHub) -> 
         assert gh.contents(oldest) == ()
         assert len(gh.contents(newest)) == 2
         assert any("no longer there" in note for note in gh.report.notes)
+
+
+def test_an_artifact_whose_name_leads_elsewhere_stays_where_it_is(server: FakeGitHub) -> None:
+    names = ["../../etc/passwd", "a\\b", "nul\0", "\ud800"]
+    artifacts = [FakeArtifact(number + 1, name, MORNING) for number, name in enumerate(names)]
+    server.add("acme/shop", FakeRun(42, [FakeAttempt(MORNING, artifacts=artifacts)]))
+    with source(server) as gh:
+        _, files = only(gh)
+    assert {file.path for file in files[2:]} == {".._.._etc_passwd.zip", "a_b.zip", "nul\ufffd.zip", "?.zip"}
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = {
+    "/repos/acme/shop$": ["id", "full_name", "default_branch", "owner"],
+    r"/actions/runs\?": [
+        *("id", "run_attempt", "status", "conclusion", "created_at", "run_started_at", "updated_at", "name", "path"),
+        *("repository", "head_repository", "actor", "pull_requests", "total_count", "workflow_runs"),
+    ],
+    "/attempts/1$": ["id", "run_started_at", "updated_at", "repository", "pull_requests"],
+    "/jobs": ["id", "run_attempt", "name", "jobs", "total_count"],
+    "/artifacts": ["id", "name", "created_at", "expired", "artifacts", "total_count"],
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([(path, field) for path, fields in FIELDS.items() for field in fields]), VALUES)
+def test_whatever_a_field_holds_the_source_survives_it_or_says_where_it_is_wrong(
+    where: tuple[str, str], value: Any
+) -> None:
+    path, name = where
+
+    def odd(_: Any, right: Answer) -> Answer:
+        told = json.loads(right.body)
+        if name in told:
+            return json_answer({**told, name: value})
+        items = {
+            items: [{**entry, name: value} for entry in entries]
+            for items, entries in told.items()
+            if isinstance(entries, list)
+        }
+        return json_answer({**told, **items})
+
+    with github() as server:
+        artifacts = [FakeArtifact(1, "junit", MORNING)]
+        attempts = [FakeAttempt(MORNING, artifacts=artifacts), FakeAttempt(MORNING + timedelta(hours=1))]
+        server.add("acme/shop", FakeRun(42, attempts), FakeRun(43, [FakeAttempt(MORNING)]))
+        server.api.faults.append(Fault(path, odd, times=10**6))
+        with source(server) as gh:
+            try:
+                found = everything(gh)
+            except SourceError as error:
+                assert server.api.url in str(error)  # noqa: PT017 - either is right
+                return
+            assert len(found) <= 201
+            for files in found.values():
+                assert all(isinstance(json.loads(file.inline), dict) for file in files if file.inline is not None)
 
 
 # -- patience ------------------------------------------------------------------------------------------------
