@@ -38,8 +38,8 @@ from flakeguard_pipeline.domain.errors import OperationError, UsageError
 from flakeguard_pipeline.parsing.dialects import READERS
 from flakeguard_pipeline.providers.answers import moment_of
 from flakeguard_pipeline.providers.drop_gathering import RUN_FILE, ZIP
-from flakeguard_pipeline.providers.drop_objects import EXTRAS, is_denied, local_path, open_store, store_options, told
-from flakeguard_pipeline.providers.http import BACKOFF_SECONDS, MAX_TRIES, Clock
+from flakeguard_pipeline.providers.drop_objects import EXTRAS, local_path, open_store, store_options, told, tried
+from flakeguard_pipeline.providers.http import Clock
 
 ROOT_SEARCH_BYTES = 1 << 20
 """Bytes in which a report's root element is looked for: comments and logs may stand before it."""
@@ -65,7 +65,6 @@ _IN_STEP = {*EXTRAS, "memory"}
 
 _ROOT = re.compile(rb"<(?:[\w.-]{1,32}:)?(?:" + "|".join(sorted(map(re.escape, READERS))).encode() + rb")(?:[\s/>]|\Z)")
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
-_HOPELESS = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _RANK = {"failure": 3, "timed_out": 3, "cancelled": 2, "success": 1}
 
 Result = TypeVar("Result")
@@ -421,7 +420,7 @@ class StorePlace:
     """Any place that fsspec reaches.
 
     `in_step` says that an object comes into being in one step there; elsewhere it is written under a hidden name and
-    renamed. What fails is tried again, MAX_TRIES times in all, unless trying again cannot help.
+    renamed. What fails is tried again, unless that cannot help.
     """
 
     def __init__(self, url: str, store: fsspec.AbstractFileSystem, root: str, *, in_step: bool, clock: Clock) -> None:
@@ -511,15 +510,10 @@ class StorePlace:
         return f"{self._root}/{path}"
 
     def _tried(self, path: str, action: Callable[[], Result]) -> Result:
-        for tries in range(1, MAX_TRIES + 1):
-            try:
-                return action()
-            except Exception as error:
-                # drivers have errors of their own for a network that fails
-                if tries == MAX_TRIES or is_denied(error) or isinstance(error, _HOPELESS):
-                    raise _cannot_write(self.shown(path), error) from error
-                self._clock.sleep(BACKOFF_SECONDS * 2 ** (tries - 1))
-        raise AssertionError("unreachable")
+        try:
+            return tried(action, self._clock.sleep)
+        except Exception as error:
+            raise _cannot_write(self.shown(path), error) from error
 
 
 def _condition(write: Callable[..., object]) -> dict[str, object]:

@@ -16,6 +16,7 @@ from flakeguard_pipeline.domain.errors import ConfigurationError
 from flakeguard_pipeline.providers.drop_gathering import JOB_FILE, REPORT_SUFFIXES, RUN_FILE, ZIP
 from flakeguard_pipeline.providers.drop_local import LocalTree
 from flakeguard_pipeline.providers.drop_objects import ObjectTree, local_path
+from flakeguard_pipeline.providers.http import Clock
 from flakeguard_pipeline.providers.source import (
     EVERYTHING,
     Access,
@@ -40,6 +41,8 @@ class DropFolder:
         provider: str = "github",
         storage_options: Mapping[str, Any] = MappingProxyType({}),
         endpoint_url: str | None = None,
+        *,
+        clock: Clock | None = None,
     ) -> None:
         """Prepare to read a drop folder; nothing is asked of anyone yet.
 
@@ -50,6 +53,7 @@ class DropFolder:
             storage_options: what the fsspec driver is given besides. Credentials are no part of it: the driver finds
                 them where it always looks (AWS_* variables, a role of the machine).
             endpoint_url: the store's address, where it is not the provider's own (`s3://` and `gs://` only).
+            clock: what waits between two tries.
 
         Raises:
             ConfigurationError: the URL cannot be used, or its driver is not installed.
@@ -60,7 +64,9 @@ class DropFolder:
         path = local_path(path_or_url)
         self._tree: LocalTree | ObjectTree
         if path is None:
-            self._tree = ObjectTree(str(path_or_url), self.report, dict(storage_options), endpoint_url)
+            self._tree = ObjectTree(
+                str(path_or_url), self.report, dict(storage_options), endpoint_url, clock or Clock()
+            )
         elif endpoint_url:
             raise ConfigurationError(f"the drop folder {path} is a local one; `endpoint_url` is for s3:// and gs://")
         else:

@@ -5,7 +5,8 @@ An object store has no folders, only keys with slashes in them. So the whole tre
 needs memory for each object below the URL: 2.5 kB at its height, 0.4 kB once the folders are made (measured with s3fs).
 A million objects are too many for one URL: let the store expire old ones.
 
-The drivers try again by themselves what may be tried again, and find credentials by themselves:
+What fails is tried again here, besides what the drivers try by themselves: what they are set to differs. They find
+credentials by themselves:
 https://s3fs.readthedocs.io/en/latest/#credentials, https://gcsfs.readthedocs.io/en/latest/#credentials,
 https://github.com/fsspec/adlfs#setting-credentials.
 """
@@ -15,11 +16,11 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 import fsspec
@@ -27,6 +28,7 @@ import fsspec
 from flakeguard_pipeline.domain.errors import ArtifactGoneError, ConfigurationError, SourceDeniedError, SourceError
 from flakeguard_pipeline.normalize.redaction import redact
 from flakeguard_pipeline.providers.drop_gathering import JOB_FILE, RUN_FILE, Gathering
+from flakeguard_pipeline.providers.http import BACKOFF_SECONDS, MAX_TRIES, Clock
 from flakeguard_pipeline.providers.source import Access, FoundFolder, SourceReport
 
 EXTRAS = {
@@ -51,6 +53,9 @@ MAX_DETAIL = 300
 CHECK_LEVELS = 8
 """Levels of folders that `check` goes down to find a file to read: enough for PROVIDER/OWNER/NAME/RUN/ATTEMPT."""
 
+Result = TypeVar("Result")
+
+_HOPELESS = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)(?:://|::)", re.IGNORECASE)
 _NO_IDENTITY = frozenset(
     {
@@ -133,10 +138,18 @@ def open_store(url: str, options: Mapping[str, Any]) -> tuple[fsspec.AbstractFil
 class ObjectTree:
     """Everything below an fsspec URL."""
 
-    def __init__(self, url: str, report: SourceReport, storage_options: Mapping[str, Any], endpoint_url: str | None):
+    def __init__(
+        self,
+        url: str,
+        report: SourceReport,
+        storage_options: Mapping[str, Any],
+        endpoint_url: str | None,
+        clock: Clock,
+    ) -> None:
         """Prepare to read; raises ConfigurationError where the URL cannot be used. Nothing is asked yet."""
         self.place = url
         self._report = report
+        self._clock = clock
         self._options = store_options(url, storage_options, endpoint_url)
 
     @cached_property
@@ -178,9 +191,9 @@ class ObjectTree:
         yield from gathering.folders()
 
     def _listing(self) -> dict[str, dict[str, Any]]:
-        self._report.add(requests=1)
+        store, root = self._opened
         try:
-            listing: dict[str, dict[str, Any]] = self._store.find(self._root, detail=True)
+            listing: dict[str, dict[str, Any]] = self._asked(lambda: store.find(root, detail=True))
         except FileNotFoundError as error:
             raise self._missing() from error
         except Exception as error:
@@ -188,6 +201,19 @@ class ObjectTree:
         if self._root in listing:
             raise ConfigurationError(f"the drop folder {self.place} is a file; name the folder that it lies in")
         return listing
+
+    def _asked(self, action: Callable[[], Result]) -> Result:
+        """Return what asking the driver gives, after further tries where they may help; counts them."""
+
+        def counted() -> Result:
+            self._report.add(requests=1)
+            return action()
+
+        def again(seconds: float) -> None:
+            self._report.add(retries=1, waited_seconds=seconds)
+            self._clock.sleep(seconds)
+
+        return tried(counted, again)
 
     def _missing(self) -> ConfigurationError:
         return ConfigurationError(f"the drop folder {self.place} does not exist; check its URL")
@@ -201,9 +227,8 @@ class ObjectTree:
         os.close(handle)
         path = Path(scratch)
         try:
-            self._report.add(requests=1)
             try:
-                self._store.get_file(name, scratch)
+                self._asked(lambda: self._store.get_file(name, scratch))
             except FileNotFoundError as error:
                 if _code(error) == "NoSuchBucket":
                     raise failure(self.place, error) from error
@@ -223,8 +248,7 @@ class ObjectTree:
         folder, file = self._root, ""
         for level in range(CHECK_LEVELS):
             try:
-                self._report.add(requests=1)
-                entries = self._store.ls(folder, detail=True)
+                entries = self._entries(folder)
             except FileNotFoundError:
                 yield Access(f"list {self.place}", level > 0, "nothing is there yet, or the bucket does not exist")
                 return
@@ -242,6 +266,11 @@ class ObjectTree:
         if file:
             yield self._may_read(file[len(self._root) + 1 :])
 
+    def _entries(self, folder: str) -> list[dict[str, Any]]:
+        # once: whoever checks wants to know now
+        self._report.add(requests=1)
+        return list(self._store.ls(folder, detail=True))
+
     def _may_read(self, location: str) -> Access:
         what = f"read {self.place.rstrip('/')}/{_text(location)}"
         try:
@@ -250,6 +279,22 @@ class ObjectTree:
         except (SourceError, OSError) as error:
             return Access(what, False, str(error))
         return Access(what, True, "it can be read")
+
+
+def tried(action: Callable[[], Result], wait: Callable[[float], None]) -> Result:
+    """Return what `action` gives, trying again what may succeed then, after longer and longer waits.
+
+    Raises:
+        Exception: what `action` raised last; drivers have errors of their own for a network that fails.
+    """
+    for tries in range(1, MAX_TRIES):
+        try:
+            return action()
+        except Exception as error:
+            if is_denied(error) or isinstance(error, _HOPELESS):
+                raise
+        wait(BACKOFF_SECONDS * 2 ** (tries - 1))
+    return action()
 
 
 def failure(place: str, error: Exception) -> SourceError:

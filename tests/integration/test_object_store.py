@@ -3,7 +3,7 @@
 import os
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,8 +25,10 @@ from flakeguard_pipeline.ingest import uploading
 from flakeguard_pipeline.ingest.landing import describe
 from flakeguard_pipeline.ingest.uploading import place_at, upload
 from flakeguard_pipeline.providers.drop_folder import DropFolder
+from flakeguard_pipeline.providers.http import Clock
 from flakeguard_pipeline.providers.source import FoundFolder
 from tests.support.object_store import ObjectStore, running_object_store
+from tests.support.provider_server import Answer, Fault, Request, cut, serving
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,9 @@ def store() -> Iterator[ObjectStore]:
 @pytest.fixture
 def bucket(store: ObjectStore) -> str:
     return store.bucket(f"ci-{uuid.uuid4().hex}")
+
+
+QUICK = Clock(sleep=lambda _: None)
 
 
 def drop_of(store: ObjectStore, url: str) -> DropFolder:
@@ -190,7 +195,7 @@ def test_the_url_of_a_file_is_refused(store: ObjectStore, bucket: str) -> None:
 
 
 def test_a_server_that_cannot_be_reached_is_told_without_the_query(store: ObjectStore) -> None:
-    drop = DropFolder("s3://bucket/ci", endpoint_url="http://127.0.0.1:9")
+    drop = DropFolder("s3://bucket/ci", endpoint_url="http://127.0.0.1:9", clock=QUICK)
     with pytest.raises(SourceError, match=r"s3://bucket/ci cannot be read .*check the URL and the network") as raised:
         folders(drop)
     assert "prefix=" not in str(raised.value)
@@ -207,6 +212,45 @@ def test_without_credentials_the_variables_are_named(store: ObjectStore, monkeyp
         folders(drop)
 
 
+LISTING = """<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>bucket</Name><Prefix>ci/</Prefix>
+<KeyCount>1</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated><Contents><Key>ci/1/run.json</Key>
+<LastModified>2026-03-02T09:14:00.000Z</LastModified><ETag>"mark"</ETag><Size>{size}</Size></Contents>
+</ListBucketResult>"""
+OBJECT = bytes(range(256)) * 4096
+
+
+def answer(request: Request) -> Answer:
+    """Answer as an S3 server that holds one object."""
+    if "list-type" in request.query:
+        return Answer(200, LISTING.format(size=len(OBJECT)).encode(), {"content-type": "application/xml"})
+    begin = int(request.headers.get("range", "bytes=0-")[len("bytes=") :].rstrip("-"))
+    headers = {"etag": '"mark"', "content-range": f"bytes {begin}-{len(OBJECT) - 1}/{len(OBJECT)}"}
+    return Answer(206 if begin else 200, OBJECT[begin:], headers)
+
+
+@pytest.mark.parametrize("fault", [cut(100_000), Answer(503), Answer(500)])
+def test_a_download_that_is_cut_or_refused_for_a_moment_arrives_whole(
+    store: ObjectStore, fault: Answer | Callable[[Request, Answer], Answer]
+) -> None:
+    with serving(answer) as server:
+        server.faults.append(Fault(r"ci/1/run\.json", fault, times=2))
+        drop = DropFolder("s3://bucket/ci", endpoint_url=server.url, clock=QUICK)
+        (file,) = folders(drop)["1"].files
+        with drop.open(file) as stream:
+            assert stream.read() == OBJECT
+        assert len(server.asked(r"ci/1/run\.json")) == 3
+
+
+def test_a_download_that_is_cut_again_and_again_is_an_error_of_the_source(store: ObjectStore) -> None:
+    with serving(answer) as server:
+        server.faults.append(Fault(r"ci/1/run\.json", cut(100), times=1000))
+        drop = DropFolder("s3://bucket/ci", endpoint_url=server.url, clock=QUICK)
+        (file,) = folders(drop)["1"].files
+        with pytest.raises(SourceError, match=r"s3://bucket/ci/1/run\.json cannot be read"), drop.open(file):
+            pytest.fail("it was opened")
+
+
 # -- check ---------------------------------------------------------------------------------------------------
 
 
@@ -219,7 +263,7 @@ def test_check_lists_the_place_and_reads_a_file_of_it(store: ObjectStore, bucket
 
 def test_check_tells_a_place_that_is_missing_or_out_of_reach(store: ObjectStore) -> None:
     (missing,) = drop_of(store, "s3://no-such-bucket/ci").check()
-    (unreached,) = DropFolder("s3://bucket/ci", endpoint_url="http://127.0.0.1:9").check()
+    (unreached,) = DropFolder("s3://bucket/ci", endpoint_url="http://127.0.0.1:9", clock=QUICK).check()
     assert (missing.ok, unreached.ok) == (False, False)
     assert "bucket does not exist" in missing.detail
     assert "check the URL and the network" in unreached.detail

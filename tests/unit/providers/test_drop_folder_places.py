@@ -17,6 +17,7 @@ from flakeguard_pipeline.domain.errors import (
 )
 from flakeguard_pipeline.providers import drop_objects
 from flakeguard_pipeline.providers.drop_folder import DropFolder
+from flakeguard_pipeline.providers.http import MAX_TRIES, Clock
 from flakeguard_pipeline.providers.source import ArtifactSource, FoundFile, Window
 
 
@@ -171,7 +172,7 @@ class Broken(fsspec.AbstractFileSystem):  # type: ignore[misc, unused-ignore]
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> DropFolder:
     fsspec.register_implementation("broken", Broken, clobber=True)
-    return DropFolder("broken://bucket/ci")
+    return DropFolder("broken://bucket/ci", clock=Clock(sleep=lambda _: None))
 
 
 def opening(drop: DropFolder, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,6 +187,8 @@ def test_a_network_that_fails_is_an_error_of_the_source_and_not_of_the_file(
 ) -> None:
     with pytest.raises(SourceError, match=r"broken://bucket/ci/run\.json cannot be read \(OSError: cut\); check"):
         opening(broken, OSError("cut"), monkeypatch)
+    assert broken.report.retries == MAX_TRIES - 1
+    assert broken.report.waited_seconds == 0.5 + 1 + 2 + 4 + 8
 
 
 def test_rights_that_are_missing_are_an_error_of_the_source(
@@ -193,6 +196,7 @@ def test_rights_that_are_missing_are_an_error_of_the_source(
 ) -> None:
     with pytest.raises(SourceDeniedError, match=r"refuses us .*Access Denied"):
         opening(broken, PermissionError("Access Denied"), monkeypatch)
+    assert broken.report.retries == 0
 
 
 class AnsweredError(Exception):
