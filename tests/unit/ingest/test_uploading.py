@@ -412,6 +412,8 @@ def test_a_kill_at_any_moment_leaves_no_half_a_run_and_the_next_upload_completes
 ) -> None:
     second = artifact != "test-results"
     reports = write(tmp_path / "reports", {"r.xml": REPORT % 1})
+    (tmp_path / "scratch").mkdir()  # what is killed leaves its scratch files
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "scratch")}
     for allowed in range(40):
         place = tmp_path / f"ci-{allowed}"
         place.mkdir()
@@ -420,7 +422,9 @@ def test_a_kill_at_any_moment_leaves_no_half_a_run_and_the_next_upload_completes
         script = KILLED.format(
             allowed=allowed, reports=str(tmp_path / "reports"), run=json.dumps(RUN), place=str(place), artifact=artifact
         )
-        ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        ended = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment
+        )
         assert ended.returncode in (0, 9), ended.stderr
         for each in found(DropFolder(place)):
             assert each.is_attributed
