@@ -10,13 +10,17 @@ So killing it at any moment costs the fetching of a batch, and beginning again e
 Belongs here: when what is asked. Does not belong here: how a provider is asked (providers/).
 """
 
+import contextlib
 import errno
 import queue
 import threading
+import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from flakeguard_pipeline.domain.errors import (
     FlakeGuardError,
@@ -32,7 +36,10 @@ from flakeguard_pipeline.landing.known import KnownFolder, KnownFolders
 from flakeguard_pipeline.landing.zone import LandedFile, LandedFolder, LandingZone
 from flakeguard_pipeline.normalize.redaction import redact
 from flakeguard_pipeline.progress import Progress, Silent
+from flakeguard_pipeline.providers.registry import opened_source
 from flakeguard_pipeline.providers.source import ArtifactSource, FoundFile, FoundFolder, SourceReport, Window
+from flakeguard_pipeline.secrets import OpenSecretWarning
+from flakeguard_pipeline.source_sections import AnySource, DropSection
 
 FAILURES_IN_A_ROW = 5
 """Folders that fail one after another before a source is given up for now: one may be a folder's own fault."""
@@ -142,6 +149,36 @@ def pull(
             unfinished=work.unfinished,
         )
         write_cursor(zone, source.name, moved)
+    return outcome
+
+
+def pull_section(
+    section: AnySource,
+    zone: LandingZone,
+    window: Window | None,
+    *,
+    now: datetime,
+    cache_dir: Path | None = None,
+    wants: Callable[[str], bool] | None = None,
+    progress: Progress | None = None,
+) -> PullOutcome:
+    """Pull the source that a section of the configuration describes; see `pull`. Its secrets are read here and now."""
+    downloads = 1 if isinstance(section, DropSection) else section.downloads
+    pace = Pace(downloads, section.lookback_days, section.initial_days)
+    outcome = PullOutcome(section.name, section.name, window or Window())
+    with contextlib.ExitStack() as stack:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", OpenSecretWarning)
+            try:
+                source = stack.enter_context(opened_source(section, cache_dir=cache_dir))
+            except FlakeGuardError as error:
+                outcome.faults.append(_line(error))
+                return outcome
+        try:
+            outcome = pull(source, zone, window, now=now, pace=pace, wants=wants, progress=progress)
+        except LandingError as error:
+            outcome.faults.append(_line(error))
+    outcome.notes += [str(each.message) for each in told if issubclass(each.category, OpenSecretWarning)]
     return outcome
 
 
@@ -422,4 +459,6 @@ def _line(error: Exception) -> str:
         return redact(" ".join(str(error).split()))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename or 'this machine'}; check the space and the rights there"
-    return f"an answer that cannot be understood ({type(error).__name__}); please report it"
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"an answer that cannot be understood ({type(error).__name__}{where}); please report it"
