@@ -13,6 +13,7 @@ from assets.delivery.quarantine_export import quarantine_export
 from assets.flakiness.health_snapshot import health_snapshot
 from assets.jobs import JOBS, score_idle
 from assets.quarantine.quarantine_event import quarantine_event
+from assets.raw.provider_artifact import PROVIDER_ASSETS
 from assets.raw.raw_artifact import raw_artifact
 from assets.resources import ClockResource, WorkspaceResource
 from assets.schedules import SCHEDULES
@@ -20,6 +21,7 @@ from assets.sensors import SENSORS
 
 PYTHON_ASSETS = [
     raw_artifact,
+    *PROVIDER_ASSETS.values(),
     core_tables,
     inferred_pass,
     alias_proposal,

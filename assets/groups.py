@@ -19,3 +19,7 @@ OWNERS = ["team:test-infrastructure"]
 WAREHOUSE_POOL = "warehouse"
 """Pool of size one for every step that opens the embedded warehouse's file: DuckDB lets one process at a time in.
 Its size is set in the instance's dagster.yaml (assets/instance.py)."""
+
+LANDING_POOL = "landing"
+"""Pool of size one for every step that lands: sources share the manifests of a day, and a slow provider must not keep
+the warehouse from others."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.groups import WAREHOUSE_POOL
+from assets.groups import LANDING_POOL, WAREHOUSE_POOL
 from flakeguard_pipeline.domain.errors import OperationError
 from flakeguard_pipeline.progress import Progress
 
@@ -17,6 +17,8 @@ LAUNCHED_BY = "flakeguard/launched_by"
 """Tag of the runs that `flakeguard run` executes itself."""
 
 COMMAND = "flakeguard run"
+
+POOLS = (LANDING_POOL, WAREHOUSE_POOL)
 
 POOL_WAIT_SECONDS = 600.0
 """How long `flakeguard run` waits for a run of the daemon: longer than a step takes, but not for ever."""
@@ -31,7 +33,8 @@ telemetry:
 concurrency:
   pools:
     granularity: op
-    # DuckDB lets one process at a time into the warehouse's file: the pool `warehouse` has one place.
+    # DuckDB lets one process at a time into the warehouse's file, and one at a time may write the landing zone's
+    # manifests: the pools `warehouse` and `landing` have one place each.
     default_limit: 1
 
 run_retries:
@@ -115,21 +118,23 @@ def _bury_killed_runs(instance: dg.DagsterInstance) -> None:
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         instance.report_run_failed(run, f"`{COMMAND}` was killed; running it again completes the work")
     if instance.event_log_storage.supports_global_concurrency_limits:
-        instance.event_log_storage.initialize_concurrency_limit_to_default(WAREHOUSE_POOL)
+        for pool in POOLS:
+            instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
 
 
 def _wait_for_pool(instance: dg.DagsterInstance, progress: Progress) -> None:
-    """Wait until no other run holds the warehouse, and free places that ended runs have left behind.
+    """Wait until no other run holds a pool, and free places that ended runs have left behind.
 
     Raises:
-        OperationError: a run holds it for longer than `POOL_WAIT_SECONDS`.
+        OperationError: a run holds one for longer than `POOL_WAIT_SECONDS`.
     """
     storage = instance.event_log_storage
     deadline = time.monotonic() + POOL_WAIT_SECONDS
     told: set[str] = set()
     while storage.supports_global_concurrency_limits:
         holders = set()
-        for run_id in {slot.run_id for slot in storage.get_concurrency_info(WAREHOUSE_POOL).claimed_slots}:
+        claimed = [slot for pool in POOLS for slot in storage.get_concurrency_info(pool).claimed_slots]
+        for run_id in {slot.run_id for slot in claimed}:
             run = instance.get_run_by_id(run_id)
             if run is None or run.is_finished:
                 storage.free_concurrency_slots_for_run(run_id)
@@ -140,9 +145,10 @@ def _wait_for_pool(instance: dg.DagsterInstance, progress: Progress) -> None:
         named = ", ".join(sorted(holders))
         if time.monotonic() > deadline:
             raise OperationError(
-                f"the warehouse is held by run {named} of the Dagster UI; wait for it, or end it there, and run again"
+                f"the warehouse or the landing zone is held by run {named} of the Dagster UI; wait for it, or end it "
+                "there, and run again"
             )
         if holders - told:
-            progress.say(f"Waiting for run {named} of the Dagster UI, which holds the warehouse")
+            progress.say(f"Waiting for run {named} of the Dagster UI, which holds the warehouse or the landing zone")
             told = holders
         time.sleep(POOL_POLL_SECONDS)

@@ -2,25 +2,42 @@
 
 import dagster as dg
 
-from assets.groups import CORE, DELIVERY, FLAKINESS, QUARANTINE, RAW
+from assets.groups import CORE, DELIVERY, FLAKINESS, QUARANTINE
+from assets.raw.provider_artifact import TITLES, key_of
+from flakeguard_pipeline.source_sections import KINDS
 
 RETRIES = {"dagster/max_retries": "2"}
 """A run that was killed or lost its machine is tried again: every step completes what was begun."""
 
-_INGESTED = dg.AssetSelection.assets(
-    ["raw", "raw_artifact"], ["core", "run_attempt"], ["core", "test_execution"], ["core", "rejected_artifact"]
-)
+PULLED = {**RETRIES, "dagster/retry_on_asset_or_op_failure": "false"}
+"""For runs that ask a provider: what may help was tried again by then, and the sensor asks again soon. Only a run that
+was killed is tried again."""
+
+_LOADED = dg.AssetSelection.assets(["core", "run_attempt"], ["core", "test_execution"], ["core", "rejected_artifact"])
 
 ingest = dg.define_asset_job(
     "ingest",
-    selection=_INGESTED,
+    selection=dg.AssetSelection.assets(["raw", "raw_artifact"]) | _LOADED,
     tags=RETRIES,
-    description="Land and load the CI results of a day, or of a range of days, and check what was loaded.",
+    description="Land and load the CI results of a day, or of a range of days, from drop folders, and check what was "
+    "loaded.",
 )
+
+INGEST_PROVIDER = {
+    kind: dg.define_asset_job(
+        f"ingest_{kind}",
+        selection=dg.AssetSelection.assets(key_of(kind)) | _LOADED,
+        tags=PULLED,
+        description=f"Land and load what {TITLES[kind]} has of a day, or of a range of days. A failure of this "
+        "provider stops no other's job.",
+    )
+    for kind in KINDS
+}
+"""A job for each kind of provider, so that none waits for another or fails with it."""
 
 score = dg.define_asset_job(
     "score",
-    selection=dg.AssetSelection.groups(RAW, CORE, FLAKINESS, QUARANTINE, DELIVERY) - _INGESTED,
+    selection=dg.AssetSelection.groups(CORE, FLAKINESS, QUARANTINE, DELIVERY) - _LOADED,
     tags=RETRIES,
     description="Roll up, score, decide and export, from what is loaded.",
 )
@@ -45,7 +62,7 @@ check = dg.define_asset_job(
     description="Check what is loaded, without loading anything.",
 )
 
-JOBS = [ingest, score, export, check, everything]
+JOBS = [ingest, *INGEST_PROVIDER.values(), score, export, check, everything]
 
 score_idle = dg.define_asset_job("score_idle", selection=dg.AssetSelection.all())
 """What is left of scoring when nothing new was loaded; part of the definitions that import no dbt."""

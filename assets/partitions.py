@@ -5,8 +5,11 @@ ahead, belongs to the nearest partition, so that none is lost.
 """
 
 from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
+
+from flakeguard_pipeline.providers.source import Window
 
 FIRST_DAY = "2015-01-01"
 """Before any history that CI providers still keep."""
@@ -32,6 +35,18 @@ def clamped_range(days: list[str]) -> dg.PartitionKeyRange:
     first, last = FIRST_DAY, last_day()
     clamped = sorted(min(max(day, first), last) for day in days)
     return dg.PartitionKeyRange(clamped[0], clamped[-1])
+
+
+def window_of(partition_range: dg.PartitionKeyRange) -> Window:
+    """Return the moments that a range of partitions stands for: its ends take what lies outside of the calendar."""
+    start, end = partition_range.start, partition_range.end
+    since = None if start <= FIRST_DAY else _midnight(start)
+    until = None if end >= last_day() else _midnight(end) + timedelta(days=1)
+    return Window(since, until)
+
+
+def _midnight(day: str) -> datetime:
+    return datetime.combine(date.fromisoformat(day), time(), tzinfo=UTC)
 
 
 def range_tags(partition_range: dg.PartitionKeyRange) -> dict[str, str]:

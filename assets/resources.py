@@ -10,11 +10,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from flakeguard_pipeline.domain.errors import ConfigurationError
 from flakeguard_pipeline.landing.zone import LandingZone
 from flakeguard_pipeline.progress import Progress, Silent
-from flakeguard_pipeline.providers.drop_folder import DropFolder
+from flakeguard_pipeline.providers.registry import build_source
+from flakeguard_pipeline.providers.source import ArtifactSource
 from flakeguard_pipeline.settings import Settings, load_settings
+from flakeguard_pipeline.source_sections import DROP
 from flakeguard_pipeline.warehouse.connection import Warehouse
 
 
@@ -35,18 +36,14 @@ class Workspace:
         """The landing zone."""
         return LandingZone(self.settings.landing)
 
-    @property
-    def source(self) -> DropFolder:
-        """The source of artifacts.
+    @cached_property
+    def drops(self) -> list[ArtifactSource]:
+        """The drop folders that are switched on."""
+        return [build_source(section) for section in self.settings.sources_of(DROP)]
 
-        Raises:
-            ConfigurationError: none is configured.
-        """
-        if self.settings.drop is None:
-            raise ConfigurationError(
-                "no drop folder is configured; set `drop` in flakeguard.yml, or FLAKEGUARD_DROP, or use --drop"
-            )
-        return DropFolder(self.settings.drop)
+    def cache_dir(self, source: str) -> Path:
+        """The folder of answers that a source may validate again instead of asking for them."""
+        return self.settings.home / "cache" / source
 
 
 class WorkspaceResource(dg.ConfigurableResource[Workspace]):
@@ -65,7 +62,9 @@ class WorkspaceResource(dg.ConfigurableResource[Workspace]):
             {"drop": self.drop, "warehouse": self.warehouse, "landing": self.landing, "out": self.out},
         )
         # Dagster's processes start in folders of their own: what the settings name must not depend on them.
-        drop = settings.drop.absolute() if settings.drop else None
+        drop = settings.drop
+        if drop and "://" not in drop:
+            drop = str(Path(drop).absolute())
         return Workspace(replace(settings, drop=drop, out=settings.out.absolute()), _TELLER.progress)
 
 

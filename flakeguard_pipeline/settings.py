@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
+from flakeguard_pipeline.config_positions import Document, Location, known_keys, likely, read_document, tags
 from flakeguard_pipeline.domain.digests import stable_id
 from flakeguard_pipeline.domain.errors import ConfigurationError
 from flakeguard_pipeline.normalize.identity import DEFAULT_RULES, ExtraRule, IdentityRules
 from flakeguard_pipeline.normalize.identity_rules import Field as IdentityField
 from flakeguard_pipeline.normalize.variants import JobRule, VariantRules
 from flakeguard_pipeline.policy.policy import Policy
+from flakeguard_pipeline.source_sections import DROP, SECTIONS, AnySource, DropSection
 from flakeguard_pipeline.stats.parameters import ScoringParameters
 
 DEFAULT_HOME = Path(".flakeguard")
@@ -37,7 +38,8 @@ MAX_CONFIG_BYTES = 1 << 20
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # an error never quotes what stands in the file: it may be a secret in the wrong place
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class VariantSection(_Section):
@@ -123,6 +125,7 @@ class ConfigFile(_Section):
     warehouse: str | None = None
     landing: str | None = None
     out: str | None = None
+    sources: tuple[AnySource, ...] = ()
     default_branch: str | None = None
     variant: VariantSection = VariantSection()
     artifact_jobs: tuple[JobRuleSection, ...] = ()
@@ -152,13 +155,17 @@ class IdentitySettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything a run needs to know. `drop` is None until someone names a drop folder."""
+    """Everything a run needs to know. `drop` is None until someone names a drop folder: a path, or any fsspec URL.
+
+    `sources` are what the configuration file lists; `all_sources` has the drop folder, too.
+    """
 
     home: Path
     warehouse: str
     landing: str
     out: Path
-    drop: Path | None
+    drop: str | None
+    sources: tuple[AnySource, ...]
     org: str | None
     provider: str
     default_branch: str | None
@@ -176,6 +183,17 @@ class Settings:
     def dagster_home(self) -> Path:
         """The folder of the Dagster instance that `flakeguard run` and `flakeguard ui` share."""
         return self.home / "dagster"
+
+    @property
+    def all_sources(self) -> tuple[AnySource, ...]:
+        """All sources, also those that are switched off; the drop folder of `drop` is the first."""
+        if self.drop is None:
+            return self.sources
+        return (DropSection(kind=DROP, name=DROP, url=self.drop, provider=self.provider), *self.sources)
+
+    def sources_of(self, kind: str) -> tuple[AnySource, ...]:
+        """Return the sources of a kind that are switched on."""
+        return tuple(each for each in self.all_sources if each.kind == kind and each.enabled)
 
     def identity_for(self, full_name: str) -> IdentityRules:
         """Return what makes tests of the repository `owner/name` the same; case does not count, as on GitHub."""
@@ -218,7 +236,7 @@ def load_settings(
         ConfigurationError: the file is missing, damaged or contradicts itself.
     """
     variables = os.environ if environment is None else environment
-    file = _read(config, variables)
+    file, document = _read(config, variables)
     given = {
         name: (overrides or {}).get(name) or variables.get(variable) or getattr(file, name)
         for name, variable in VARIABLES.items()
@@ -232,98 +250,127 @@ def load_settings(
         # One landing zone a warehouse, beside it: two warehouses must not load each other's artifacts.
         landing = path.with_name(f"{path.stem}.landing")
     home = home or DEFAULT_HOME
+    _require_distinct(file.sources, document, has_drop=bool(given["drop"]))
     return Settings(
         home=home,
         warehouse=warehouse,
         landing=given["landing"] or str(landing.absolute()),
         out=Path(given["out"] or home / "quarantine"),
-        drop=Path(given["drop"]) if given["drop"] else None,
+        drop=given["drop"] or None,
+        sources=file.sources,
         org=file.org,
         provider=file.provider,
         default_branch=file.default_branch,
-        variant_rules=_built("variant", VariantRules, file.variant.model_dump(exclude={"workflow_label"})),
+        variant_rules=_built(document, ("variant",), VariantRules, file.variant.model_dump(exclude={"workflow_label"})),
         workflow_label=file.variant.workflow_label,
-        job_rules=tuple(_built("artifact_jobs", JobRule, rule.model_dump()) for rule in file.artifact_jobs),
+        job_rules=tuple(
+            _built(document, ("artifact_jobs", number), JobRule, rule.model_dump())
+            for number, rule in enumerate(file.artifact_jobs)
+        ),
         redact_emails=file.redaction.emails,
-        identity=_identity(file.identity),
+        identity=_identity(file.identity, document),
         inference=InferenceSwitches(
             enabled=file.inferred_passes.enabled,
             sources_off=tuple(sorted(name for name, is_on in file.inferred_passes.sources.items() if not is_on)),
         ),
-        scoring=_built("scoring", ScoringParameters, file.scoring.model_dump()),
-        policy=_built("policy", Policy, file.policy.model_dump()),
+        scoring=_built(document, ("scoring",), ScoringParameters, file.scoring.model_dump()),
+        policy=_built(document, ("policy",), Policy, file.policy.model_dump()),
         valid_for_hours=file.export.valid_for_hours,
     )
 
 
-def _built(section: str, kind: Any, fields: Mapping[str, Any]) -> Any:
+def _built(document: Document, location: Location, kind: Any, fields: Mapping[str, Any]) -> Any:
     """Build a value object from a section, leaving out what was not said so that its own defaults hold."""
     try:
         return kind(**{name: value for name, value in fields.items() if value is not None})
     except (ValueError, ConfigurationError) as error:
-        raise ConfigurationError(f"configuration: {section}: {error}") from error
+        raise ConfigurationError(document.fault(location, str(error))) from error
 
 
-def _identity(section: IdentitySection) -> IdentitySettings:
-    default = _identity_rules("identity", section, IdentityRules())
+def _require_distinct(sources: tuple[AnySource, ...], document: Document, *, has_drop: bool) -> None:
+    """Refuse sources of one name: what they bring could not be told apart."""
+    taken = {DROP: "the drop folder of `drop` or --drop has it"} if has_drop else {}
+    for number, each in enumerate(sources):
+        if each.name in taken:
+            fault = f"is a name that is taken: {taken[each.name]}; every source needs a name of its own"
+            raise ConfigurationError(document.fault(("sources", number, "name"), fault))
+        taken[each.name] = f"sources[{number}] has it"
+
+
+def _identity(section: IdentitySection, document: Document) -> IdentitySettings:
+    default = _identity_rules(("identity",), section, IdentityRules(), document)
     repositories: dict[str, IdentityRules] = {}
     for name, override in section.repositories.items():
-        where = f"identity.repositories.{name}"
+        where = ("identity", "repositories", name)
         if not _FULL_NAME.fullmatch(name):
-            raise ConfigurationError(f"configuration: {where}: is no full name of a repository, owner/name")
+            raise ConfigurationError(document.fault(where, "is no full name of a repository, owner/name", at_key=True))
         if name.lower() in repositories:
-            raise ConfigurationError(f"configuration: {where}: is there twice; case does not count")
-        repositories[name.lower()] = _identity_rules(where, override, default)
+            raise ConfigurationError(document.fault(where, "is there twice; case does not count", at_key=True))
+        repositories[name.lower()] = _identity_rules(where, override, default, document)
     return IdentitySettings(default, repositories)
 
 
-def _identity_rules(where: str, section: IdentityOverrideSection, base: IdentityRules) -> IdentityRules:
+def _identity_rules(
+    where: tuple[str, ...], section: IdentityOverrideSection, base: IdentityRules, document: Document
+) -> IdentityRules:
     """Add a section's rules to `base`; a fault is told with the place that it has in the section."""
     own = tuple(ExtraRule(rule.fields, rule.pattern, rule.replacement) for rule in section.rules)
     try:
         # by themselves first, so that a fault names their place in this section
         IdentityRules(frozenset(section.disable), own)
     except ConfigurationError as error:
-        raise ConfigurationError(f"configuration: {where}.{error}") from error
+        place, _, fault = str(error).partition(": ")
+        inside = (int(part) if part.isdigit() else part for part in place.split("."))
+        raise ConfigurationError(document.fault((*where, *inside), fault)) from error
     try:
         return IdentityRules(base.disabled | frozenset(section.disable), (*base.extra, *own))
     except ConfigurationError as error:
         fault = str(error).partition(": ")[2]
-        raise ConfigurationError(f"configuration: {where}.rules: {fault}") from error
+        raise ConfigurationError(document.fault((*where, "rules"), fault)) from error
 
 
-def _read(config: Path | None, variables: Mapping[str, str]) -> ConfigFile:
+def _read(config: Path | None, variables: Mapping[str, str]) -> tuple[ConfigFile, Document]:
     named = config or (Path(variables[CONFIG_VARIABLE]) if variables.get(CONFIG_VARIABLE) else None)
     path = named or Path("flakeguard.yml")
+    nothing = ConfigFile(), Document(str(path), None, None)
     if named is None and not path.exists():
-        return ConfigFile()
+        return nothing
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise ConfigurationError(f"the configuration {path} is larger than 1 MiB; it cannot be one")
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"cannot read the configuration {path}: {error.strerror}; check --config") from error
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"the configuration {path} is not UTF-8 text (byte {error.start})") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigurationError(f"the configuration {path} is no valid YAML{where}: {problem}") from error
-    except RecursionError as error:
-        raise ConfigurationError(f"the configuration {path} is nested too deeply to be one") from error
-    if content is None:
-        return ConfigFile()
-    if not isinstance(content, dict):
+        # without the error itself, which holds all that was read
+        raise ConfigurationError(f"the configuration {path} is not UTF-8 text (byte {error.start})") from None
+    document = read_document(str(path), text)
+    if document.content is None:
+        return nothing
+    if not isinstance(document.content, dict):
         raise ConfigurationError(f"the configuration {path} must be a mapping of keys to values")
     try:
-        return ConfigFile.model_validate(content)
+        return ConfigFile.model_validate(document.content), document
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: {_sentence(fault)}" for fault in error.errors()
-        )
-        raise ConfigurationError(f"the configuration {path} is wrong: {faults}") from error
+        faults = error.errors(include_url=False, include_input=False)
+    # outside of the handler: the error holds what stands in the file
+    raise ConfigurationError("; ".join(_fault(document, fault) for fault in faults))
 
 
-def _sentence(fault: Mapping[str, Any]) -> str:
-    return "is no known key" if fault["type"] == "extra_forbidden" else str(fault["msg"]).lower()
+def _fault(document: Document, fault: Mapping[str, Any]) -> str:
+    """Return one fault with its place; `loc` also names which kind of source was meant."""
+    told: tuple[str | int, ...] = tuple(fault["loc"])
+    is_source = len(told) > 1 and told[0] == "sources"
+    location = (*told[:2], *told[3:]) if is_source else told
+    kind, text = fault["type"], str(fault["msg"]).removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        known = known_keys(ConfigFile, told[:-1])
+        return document.fault(location, f"is no known key{likely(str(location[-1]), known)}", at_key=True)
+    if kind == "missing":
+        return document.fault(location, "is missing")
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        kinds = [tag for each in SECTIONS for tag in tags(each)]
+        tag = str(fault.get("ctx", {}).get("tag", ""))
+        said = "is no kind of source" if tag else "is missing"
+        return document.fault((*location, "kind"), f"{said}; one of {', '.join(kinds)}{likely(tag, kinds)}")
+    return document.fault(location, text[:1].lower() + text[1:])

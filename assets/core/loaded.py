@@ -10,6 +10,7 @@ from assets import metadata
 from assets.checks.faults import told
 from assets.groups import CORE, OWNERS, WAREHOUSE_POOL
 from assets.partitions import belongs_to, daily
+from assets.raw.provider_artifact import PROVIDER_ASSETS
 from assets.raw.raw_artifact import raw_artifact
 from assets.resources import WorkspaceResource
 from flakeguard_pipeline.ingest.loading import (
@@ -34,7 +35,7 @@ NOTHING_FAILED = dg.AssetCheckSpec(
 def _spec(key: dg.AssetKey, description: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         key,
-        deps=[raw_artifact],
+        deps=[raw_artifact, *PROVIDER_ASSETS.values()],
         group_name=CORE,
         owners=OWNERS,
         kinds={"duckdb", "polars"},

@@ -7,9 +7,12 @@ import click
 from flakeguard_pipeline import __version__
 from flakeguard_pipeline.cli.alias import alias
 from flakeguard_pipeline.cli.demo import demo
+from flakeguard_pipeline.cli.ingest import ingest
 from flakeguard_pipeline.cli.migrate import migrate
 from flakeguard_pipeline.cli.run import run
+from flakeguard_pipeline.cli.sources import sources
 from flakeguard_pipeline.cli.ui import ui
+from flakeguard_pipeline.cli.upload import upload
 from flakeguard_pipeline.domain.errors import FlakeGuardError
 
 INTERRUPTED = 130
@@ -28,7 +31,7 @@ def cli() -> None:
     """
 
 
-for command in (run, demo, alias, migrate, ui):
+for command in (run, ingest, sources, demo, alias, migrate, ui, upload):
     cli.add_command(command)
 
 

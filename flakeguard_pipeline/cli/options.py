@@ -1,7 +1,7 @@
 """Options that several commands share, and how their texts become values."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +30,24 @@ class Timestamp(click.ParamType[datetime]):
         if aware.year not in YEARS:
             self.fail(f"{value!r} is no moment that results can be known at; check the year", param, ctx)
         return aware
+
+
+class Day(click.ParamType[date]):
+    """A UTC day in ISO 8601."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Return the day."""
+        if isinstance(value, date):
+            return value
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no day; write it like 2026-03-01", param, ctx)
+        if day.year not in YEARS:
+            self.fail(f"{value!r} is no day that results can be of; check the year", param, ctx)
+        return day
 
 
 config_option = click.option(

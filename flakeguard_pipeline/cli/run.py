@@ -11,11 +11,13 @@ SOME_FAILED = 1
 
 
 @click.command(short_help="Ingest what is new, score, decide and export.")
-@click.option("--drop", required=True, metavar="DIR", help="The drop folder with the CI results.")
+@click.option(
+    "--drop", metavar="DIR", help="The drop folder with the CI results: a folder or a URL. [default: as configured]"
+)
 @workspace_options
 @as_of_option
-def run(drop: str, warehouse: str | None, out: str | None, as_of: datetime | None, config: Path | None) -> None:
-    r"""Ingest what is new in the drop folder DIR, compute statistics, decide and export.
+def run(drop: str | None, warehouse: str | None, out: str | None, as_of: datetime | None, config: Path | None) -> None:
+    r"""Ingest what is new in the drop folder DIR and the configured sources, compute statistics, decide and export.
 
     Runs the same assets as the Dagster UI, in this process. It can be stopped at any moment; running it again completes
     the work. Exit status: 0 when all of it succeeded, also when some reports were rejected; 2 for wrong usage or
@@ -30,20 +32,28 @@ def run(drop: str, warehouse: str | None, out: str | None, as_of: datetime | Non
 
 
 def run_main_job(
-    *, drop: str, warehouse: str | None, out: str | None, as_of: datetime | None, config: Path | None
+    *, drop: str | None, warehouse: str | None, out: str | None, as_of: datetime | None, config: Path | None
 ) -> int:
     """Run the main job, print its summary and return the exit status."""
     from flakeguard_pipeline.cli.progress import make_progress
     from flakeguard_pipeline.cli.summary import render
+    from flakeguard_pipeline.domain.errors import UsageError
     from flakeguard_pipeline.operations.summary import summarise
-    from flakeguard_pipeline.providers.drop_folder import DropFolder
     from flakeguard_pipeline.settings import load_settings
     from flakeguard_pipeline.warehouse.connection import Warehouse
 
     settings = load_settings(config, {"drop": drop, "warehouse": warehouse, "out": out})
     place = Warehouse(settings.warehouse)
+    if not any(each.enabled for each in settings.all_sources):
+        raise UsageError(
+            "nothing says where CI results are; name a drop folder with --drop, or list `sources` in flakeguard.yml "
+            "(docs/reference/sources.md)"
+        )
     # A wrong path is said at once, before Dagster is imported.
-    DropFolder(Path(drop)).require()
+    if settings.drop is not None:
+        from flakeguard_pipeline.providers.drop_folder import DropFolder
+
+        DropFolder(settings.drop).require()
     with place.connect():
         pass
 
@@ -52,7 +62,7 @@ def run_main_job(
 
     resource = WorkspaceResource(
         config=str(config) if config else "",
-        drop=drop,
+        drop=settings.drop or "",
         warehouse=settings.warehouse,
         landing=settings.landing,
         out=str(settings.out),

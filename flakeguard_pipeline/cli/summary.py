@@ -21,6 +21,30 @@ def render(
     return "\n".join(_lines(summary, as_of=as_of, new=new, out=out, faults=faults))
 
 
+def render_ingestion(*, new: Mapping[str, Mapping[str, Any]], faults: tuple[str, ...]) -> str:
+    """Return what an ingestion brought, as text; `new` is what its assets reported."""
+    lines = []
+    for asset, told in sorted(new.items()):
+        if asset.startswith("raw/") and ("requests" in told or told.get("run_folders")):
+            name = asset.removeprefix("raw/").removesuffix("_artifact")
+            name = "drop folders" if name == "raw" else name
+            cost = f"; {told['requests']:,} requests" if "requests" in told else ""
+            waits = f", waited {told['waited_seconds']:,.0f} s" if told.get("waited_seconds", 0) >= 1 else ""
+            expired = f", {told['expired_artifacts']:,} expired" if told.get("expired_artifacts") else ""
+            lines.append(
+                f"Landed from {name}: {told['run_folders']:,} run folders, {told['files']:,} files, "
+                f"{told['size_bytes'] / 1e6:,.1f} MB{expired}{cost}{waits}"
+            )
+    loaded, executions = new.get("core/run_attempt", {}), new.get("core/test_execution", {})
+    lines.append(
+        f"Loaded: {loaded.get('run_attempts', 0):,} run attempts, {executions.get('reports', 0):,} reports, "
+        f"{executions.get('executions', 0):,} executions"
+    )
+    if faults:
+        lines += ["", "Not everything worked:", *(f"  {fault}" for fault in faults)]
+    return "\n".join(lines)
+
+
 def _lines(
     summary: Summary, *, as_of: datetime, new: Mapping[str, Mapping[str, Any]], out: Path, faults: tuple[str, ...]
 ) -> Iterator[str]:

@@ -7,6 +7,10 @@
         ├── WarehouseError
         │   └── WarehouseLockedError
         ├── LandingError
+        ├── SourceError       a CI provider cannot be asked; what was landed before stays
+        │   ├── SourceDeniedError
+        │   ├── SourceNotFoundError
+        │   └── SourceBusyError
         └── DataCheckFailedError
 
 Each message says what is wrong, where, and what to do; the command line prints it as one line.
@@ -43,6 +47,26 @@ class WarehouseLockedError(WarehouseError):
 
 class LandingError(OperationError):
     """The landing zone cannot be read or written."""
+
+
+class SourceError(OperationError):
+    """A CI provider cannot be reached, or answers with nonsense."""
+
+
+class SourceDeniedError(SourceError):
+    """The provider refuses our identity or what it asks for."""
+
+
+class SourceNotFoundError(SourceError):
+    """The provider has no such thing, or hides it from us."""
+
+
+class SourceBusyError(SourceError):
+    """The provider wants us to wait for longer than is worth it."""
+
+
+class ArtifactGoneError(OSError):
+    """An artifact's bytes are no longer where they were, for good. The message says where."""
 
 
 class DataCheckFailedError(OperationError):

@@ -55,6 +55,7 @@ class ReasonCode(StrEnum):
     BAD_RUN_METADATA = "bad_run_metadata"
     BAD_JOB_METADATA = "bad_job_metadata"
     UNREADABLE = "unreadable"
+    ARTIFACT_EXPIRED = "artifact_expired"
 
 
 REASONS: dict[ReasonCode, str] = {
@@ -75,6 +76,7 @@ REASONS: dict[ReasonCode, str] = {
     ReasonCode.BAD_RUN_METADATA: "is no workflow run: a field that identifies the run is missing or wrong",
     ReasonCode.BAD_JOB_METADATA: "is no job list: a field that identifies the run is missing or wrong",
     ReasonCode.UNREADABLE: "could not be read from disk",
+    ReasonCode.ARTIFACT_EXPIRED: "had expired at its CI provider before it was first asked for",
 }
 
 

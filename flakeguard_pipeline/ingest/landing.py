@@ -4,15 +4,19 @@ Belongs here: comparing a source's listing with the manifests, and copying. Does
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-from flakeguard_pipeline.domain.errors import ConfigurationError
+from flakeguard_pipeline.domain.errors import ArtifactGoneError, ConfigurationError
 from flakeguard_pipeline.domain.model import RunAttempt
 from flakeguard_pipeline.landing.zone import LandedFile, LandedFolder, LandingZone
 from flakeguard_pipeline.parsing.github_run import MetadataError, parse_jobs, parse_partial_run, parse_run
 from flakeguard_pipeline.progress import Progress, Silent
 from flakeguard_pipeline.providers.source import ArtifactSource, FoundFile, FoundFolder
+
+EXPIRED = "expired"
+"""Kind of an artifact whose bytes the source no longer has."""
 
 FOLDERS_A_BATCH = 200
 """Folders landed between two writes of the manifests: a kill costs at most their copying, never their loss."""
@@ -38,6 +42,7 @@ class LandingCounts:
     files: int = 0
     size_bytes: int = 0
     unreadable: int = 0
+    expired: int = 0
 
     def plus(self, folder: LandedFolder) -> "LandingCounts":
         """Return the counts with one more folder."""
@@ -46,10 +51,40 @@ class LandingCounts:
             self.files + len(folder.files),
             self.size_bytes + sum(file.size_bytes for file in folder.files),
             self.unreadable + sum(1 for file in folder.files if file.error),
+            self.expired + sum(1 for file in folder.files if file.kind == EXPIRED),
+        )
+
+    def added(self, other: "LandingCounts") -> "LandingCounts":
+        """Return the counts of two landings together."""
+        return LandingCounts(
+            self.folders + other.folders,
+            self.files + other.files,
+            self.size_bytes + other.size_bytes,
+            self.unreadable + other.unreadable,
+            self.expired + other.expired,
         )
 
 
-def find_pending(source: ArtifactSource, zone: LandingZone, *, provider: str) -> list[PendingFolder]:
+class Line(Protocol):
+    """What is known of a folder from one line of a manifest."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What the source said of the folder."""
+        ...
+
+    @property
+    def run_id(self) -> str:
+        """The run, '' where none is known."""
+        ...
+
+    @property
+    def identity(self) -> object:
+        """The run attempt."""
+        ...
+
+
+def find_pending(source: ArtifactSource, zone: LandingZone) -> list[PendingFolder]:
     """Return what the source has and the landing zone has not, in the source's order.
 
     Raises:
@@ -63,8 +98,8 @@ def find_pending(source: ArtifactSource, zone: LandingZone, *, provider: str) ->
     for found in source.discover():
         any_run = any_run or found.is_attributed
         former = known.get((source.name, found.folder), [])
-        if not _is_settled(found, former):
-            run, _ = describe(source, found, provider=provider)
+        if not is_settled(found, former):
+            run, _ = describe(source, source.contents(found))
             pending.append(PendingFolder(found, run.day.isoformat() if run else "", tuple(former)))
     if not any_run:
         raise ConfigurationError(
@@ -74,7 +109,7 @@ def find_pending(source: ArtifactSource, zone: LandingZone, *, provider: str) ->
     return pending
 
 
-def _is_settled(found: FoundFolder, lines: list[LandedFolder]) -> bool:
+def is_settled(found: FoundFolder, lines: Sequence[Line]) -> bool:
     """Say whether the manifests know the folder as it is, without lines that a killed landing left over."""
     identities = [line.identity for line in lines]
     left_over = len(set(identities)) < len(identities) or len({bool(line.run_id) for line in lines}) > 1
@@ -86,7 +121,6 @@ def land(
     zone: LandingZone,
     pending: Iterable[PendingFolder],
     *,
-    provider: str,
     progress: Progress | None = None,
 ) -> LandingCounts:
     """Copy the files of `pending` into the landing zone and enter them into the manifests.
@@ -97,18 +131,26 @@ def land(
     teller = progress or Silent()
     counts = LandingCounts()
     for batch in _batches(pending):
-        landed: list[LandedFolder] = []
-        superseded: list[LandedFolder] = []
+        landed: list[tuple[LandedFolder, Sequence[LandedFolder]]] = []
         for each in batch:
-            folder = _land_folder(source, zone, each.found, provider=provider)
+            folder = _land_folder(source, zone, each.found)
             counts = counts.plus(folder)
-            same = [line for line in each.former if line.run_id and line.identity == folder.identity]
-            landed.append(_with_former_files(folder, same))
-            superseded += same
-            superseded += [line for line in each.former if not line.run_id]
+            landed.append((folder, each.former))
             teller.advance()
-        zone.record(landed, superseded)
+        enter(zone, landed)
     return counts
+
+
+def enter(zone: LandingZone, landed: Iterable[tuple[LandedFolder, Sequence[LandedFolder]]]) -> None:
+    """Enter folders into the manifests, each with the lines that the manifests had for it before."""
+    entered: list[LandedFolder] = []
+    superseded: list[LandedFolder] = []
+    for folder, former in landed:
+        same = [line for line in former if line.run_id and line.identity == folder.identity]
+        entered.append(_with_former_files(folder, same))
+        superseded += same
+        superseded += [line for line in former if not line.run_id]
+    zone.record(entered, superseded)
 
 
 def _with_former_files(folder: LandedFolder, same: list[LandedFolder]) -> LandedFolder:
@@ -120,21 +162,32 @@ def _with_former_files(folder: LandedFolder, same: list[LandedFolder]) -> Landed
         for file in line.files
         if file.digest and (file.kind, file.artifact, file.path) not in present
     }
-    return replace(folder, files=tuple(sorted((*folder.files, *former.values()))))
+    # what has expired since is here still
+    kept = {(file.artifact, file.path) for file in former.values()}
+    left = [file for file in folder.files if file.kind != EXPIRED or (file.artifact, file.path) not in kept]
+    return replace(folder, files=tuple(sorted((*left, *former.values()))))
 
 
-def describe(source: ArtifactSource, found: FoundFolder, *, provider: str) -> tuple[RunAttempt | None, str]:
-    """Return the run attempt a folder holds; or None, and what is wrong with its metadata ('' for no metadata)."""
+def describe(source: ArtifactSource, files: Iterable[FoundFile]) -> tuple[RunAttempt | None, str]:
+    """Return the run attempt that a folder with these files holds; or None, and what is wrong with its metadata.
+
+    That is '' where there is no metadata.
+    """
     texts: dict[str, bytes] = {}
     fault = ""
-    for file in found.files:
-        if file.kind in ("run", "jobs") and not file.artifact:
+    for file in files:
+        if is_metadata(file):
             try:
                 with source.open(file) as stream:
                     texts[file.kind] = stream.read()
             except OSError as error:
                 fault = f"{file.path}: {error.strerror or error}"
-    return interpret(texts, provider=provider, fault=fault)
+    return interpret(texts, provider=source.provider, fault=fault)
+
+
+def is_metadata(file: FoundFile) -> bool:
+    """Say whether a file tells which run attempt its folder holds."""
+    return file.kind in ("run", "jobs") and not file.artifact
 
 
 def interpret(texts: Mapping[str, bytes], *, provider: str, fault: str = "") -> tuple[RunAttempt | None, str]:
@@ -163,32 +216,58 @@ def interpret(texts: Mapping[str, bytes], *, provider: str, fault: str = "") -> 
     return None, "; ".join(faults)
 
 
-def _land_folder(source: ArtifactSource, zone: LandingZone, found: FoundFolder, *, provider: str) -> LandedFolder:
-    files = tuple(_land_file(source, zone, file) for file in found.files)
-    run, _ = describe(source, found, provider=provider)
+def _land_folder(source: ArtifactSource, zone: LandingZone, found: FoundFolder) -> LandedFolder:
+    present = source.contents(found)
+    files = [_land_file(source, zone, file) for file in present]
+    run, _ = describe(source, present)
+    return landed_folder(source, found, files, run)
+
+
+def landed_folder(
+    source: ArtifactSource, found: FoundFolder, files: Iterable[LandedFile], run: RunAttempt | None
+) -> LandedFolder:
+    """Return the line for the manifest."""
     return LandedFolder(
         source=source.name,
         folder=found.folder,
         fingerprint=found.fingerprint,
         day=run.day.isoformat() if run else "",
-        provider=provider,
+        provider=source.provider,
         repository_ref=run.key.repository_ref if run else "",
         full_name=run.full_name if run else "",
         run_id=run.key.run_id if run else "",
         run_attempt=run.key.run_attempt if run else 0,
         run_started_at=run.run_started_at.isoformat() if run else "",
         is_partial=bool(run and run.is_partial),
-        files=files,
+        files=tuple(sorted(files)),
     )
 
 
 def _land_file(source: ArtifactSource, zone: LandingZone, file: FoundFile) -> LandedFile:
     try:
-        with source.open(file) as stream:
-            digest, size = zone.put(stream)
+        return fetch_file(source, zone, file)
     except OSError as error:
         return LandedFile(file.artifact, file.path, file.kind, "", 0, error.strerror or str(error))
+
+
+def fetch_file(source: ArtifactSource, zone: LandingZone, file: FoundFile) -> LandedFile:
+    """Copy one file into the landing zone, unless its source no longer has it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if file.kind == EXPIRED:
+        return _expired(file)
+    try:
+        with source.open(file) as stream:
+            digest, size = zone.put(stream)
+    except ArtifactGoneError:
+        return _expired(file)
     return LandedFile(file.artifact, file.path, file.kind, digest, size)
+
+
+def _expired(file: FoundFile) -> LandedFile:
+    return LandedFile(file.artifact, file.path, EXPIRED, "", 0)
 
 
 def _batches(pending: Iterable[PendingFolder]) -> Iterator[list[PendingFolder]]:

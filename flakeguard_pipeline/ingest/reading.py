@@ -40,7 +40,7 @@ from flakeguard_pipeline.ingest.archives import (
     members,
 )
 from flakeguard_pipeline.ingest.attempts import WantedAttempt
-from flakeguard_pipeline.ingest.landing import interpret
+from flakeguard_pipeline.ingest.landing import EXPIRED, interpret
 from flakeguard_pipeline.landing.zone import LandedFile, LandedFolder, LandingZone
 from flakeguard_pipeline.normalize.frames import executions_frame
 from flakeguard_pipeline.normalize.identity import IdentityRules
@@ -133,7 +133,10 @@ class AttemptReader:
         run = _newest_run(metadata, zone)
         identity = _identity(wanted)
         rows.raw_artifacts = [
-            {**identity, **_artifact_row(folder, file)} for folder in wanted.folders for file in folder.files
+            {**identity, **_artifact_row(folder, file)}
+            for folder in wanted.folders
+            for file in folder.files
+            if file.kind != EXPIRED
         ]
         rows.jobs = [{**identity, **_job_row(job)} for job in run.jobs]
         rows.run = {**identity, **_run_row(run, wanted), "passed_over_files": 0}
@@ -281,7 +284,9 @@ def unattributed_rows(zone: LandingZone, folders: Iterable[LandedFolder], *, org
         _, fault = _interpreted(zone, folder)
         for file in folder.files:
             each = _landed_source(folder, file, "/".join(part for part in (folder.folder, file.path) if part))
-            if file.error:
+            if file.kind == EXPIRED:
+                code, detail = ReasonCode.ARTIFACT_EXPIRED, ""
+            elif file.error:
                 code, detail = ReasonCode.UNREADABLE, file.error
             elif file.kind in METADATA_KINDS:
                 code, detail = METADATA_KINDS[file.kind], fault
@@ -344,11 +349,11 @@ def _files(zone: LandingZone, folders: tuple[LandedFolder, ...], *, unpack: bool
             if file.kind in METADATA_KINDS and not file.artifact:
                 continue
             each = _landed_source(folder, file)
-            if file.error:
-                yield replace(each, refusal=ReasonCode.UNREADABLE, detail=file.error)
+            refusal = _refusal(file, unpack=unpack)
+            if refusal is not None:
+                yield replace(each, refusal=refusal[0], detail=refusal[1])
             elif not unpack:
-                if file.path.lower().endswith((REPORT_SUFFIX, ZIP)):
-                    yield replace(each, refusal=ReasonCode.RUN_NOT_COMPLETED, detail="the run is in progress")
+                continue
             elif file.kind in ("zip", "nested_zip"):
                 with zone.open(file.digest) as stream:
                     for member in members(stream, file.path):
@@ -363,6 +368,17 @@ def _files(zone: LandingZone, folders: tuple[LandedFolder, ...], *, unpack: bool
                         else:
                             data += stream.read()
                 yield replace(each, data=data, opener=opener)
+
+
+def _refusal(file: LandedFile, *, unpack: bool) -> tuple[ReasonCode, str] | None:
+    """Return why a file is not opened, with what there is to say of it; None where it is, or nobody misses it."""
+    if file.kind == EXPIRED:
+        return ReasonCode.ARTIFACT_EXPIRED, ""
+    if file.error:
+        return ReasonCode.UNREADABLE, file.error
+    if not unpack and file.path.lower().endswith((REPORT_SUFFIX, ZIP)):
+        return ReasonCode.RUN_NOT_COMPLETED, "the run is in progress"
+    return None
 
 
 def _member_source(folder: LandedFolder, file: LandedFile, member: Member) -> _Source:

@@ -3,6 +3,7 @@
     objects/ab/abcdef...            the bytes, named by their SHA-256
     manifests/2021-03-04.jsonl      one line per run folder whose attempt started on that day
     manifests/unattributed.jsonl    files for which no run is known
+    cursors/github.json             how far a source was listed (landing/cursors.py)
 
 An object is written before the manifest that names it, and a manifest is replaced in one step; so a landing
 zone is whole at every moment, and landing again after a kill completes it. Everything downstream can be rebuilt
@@ -33,7 +34,10 @@ UNATTRIBUTED = "unattributed"
 
 @dataclass(frozen=True, slots=True, order=True)
 class LandedFile:
-    """One file in the landing zone. `digest` is '' where it could not be read; `error` then says why."""
+    """One file in the landing zone. `digest` is '' where it could not be read; `error` then says why.
+
+    A file of the kind `expired` has neither: its source had its bytes no longer when it was first asked.
+    """
 
     artifact: str
     path: str
@@ -119,11 +123,10 @@ class LandingZone:
             if self._fs.exists(target):
                 return name, size
             with _explained(target):
+                partial.flush()
                 if self._local is None:
-                    partial.seek(0)
-                    self._fs.pipe_file(target, partial.read())
+                    self._fs.put_file(partial.name, target)  # in parts, where it is large
                 else:
-                    partial.flush()
                     Path(target).parent.mkdir(parents=True, exist_ok=True)
                     Path(partial.name).replace(target)
         return name, size
@@ -228,6 +231,23 @@ class LandingZone:
         lines = [_encode(folders[identity]) + "\n" for identity in sorted(folders)]
         self._replace(self._manifest(day), [line.encode("utf-8") for line in lines])
 
+    # -- cursors ------------------------------------------------------------------------------------------
+
+    def read_cursor(self, source: str) -> bytes | None:
+        """Return what was kept of how far a source was listed; None where nothing was."""
+        path = self._cursor(source)
+        try:
+            data: bytes = self._fs.cat_file(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        return data
+
+    def write_cursor(self, source: str, data: bytes) -> None:
+        """Keep how far a source was listed, in one step."""
+        self._replace(self._cursor(source), [data])
+
     # -- storage ------------------------------------------------------------------------------------------
 
     def _object(self, digest: str) -> str:
@@ -235,6 +255,9 @@ class LandingZone:
 
     def _manifest(self, day: str) -> str:
         return str(self._root / "manifests" / f"{day}.jsonl")
+
+    def _cursor(self, source: str) -> str:
+        return str(self._root / "cursors" / f"{source}.json")
 
     def _replace(self, target: str, chunks: Iterable[bytes]) -> None:
         """Write a file in one step: readers see the old bytes or the new ones, never a part."""

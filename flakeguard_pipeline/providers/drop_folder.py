@@ -1,117 +1,117 @@
-"""The drop folder: a directory tree that some CI job, mirror or archive fills (docs/reference/drop-folder.md).
+"""The drop folder: a tree of files that some CI job, mirror or archive fills (docs/reference/drop-folder.md).
+
+    where it is   a local disk (drop_local.py) or any fsspec URL (drop_objects.py)
+    what it means the same for both (drop_gathering.py)
 
 A folder with a run.json or a job.json is one run attempt; a file belongs to the nearest such folder above it.
 """
 
-import errno
-import os
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from types import MappingProxyType
+from typing import Any, BinaryIO
 
-from flakeguard_pipeline.domain.digests import stable_id
 from flakeguard_pipeline.domain.errors import ConfigurationError
-from flakeguard_pipeline.providers.source import FoundFile, FoundFolder
+from flakeguard_pipeline.providers.drop_gathering import JOB_FILE, REPORT_SUFFIXES, RUN_FILE, ZIP
+from flakeguard_pipeline.providers.drop_local import LocalTree
+from flakeguard_pipeline.providers.drop_objects import ObjectTree, local_path
+from flakeguard_pipeline.providers.http import Clock
+from flakeguard_pipeline.providers.source import (
+    EVERYTHING,
+    Access,
+    FoundFile,
+    FoundFolder,
+    SourceReport,
+    Window,
+)
 
-RUN_FILE = "run.json"
-JOB_FILE = "job.json"
-ZIP = ".zip"
-REPORT_SUFFIXES = (".xml", ZIP)
+__all__ = ["JOB_FILE", "REPORT_SUFFIXES", "RUN_FILE", "ZIP", "DropFolder"]
+
+_FIRST = {"run": 0, "jobs": 1}
 
 
-@dataclass
-class _Folder:
-    files: list[FoundFile] = field(default_factory=list)
-    stamps: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
 class DropFolder:
-    """A drop folder on a local disk."""
+    """A drop folder on a local disk or behind any fsspec URL."""
 
-    path: Path
-    name: str = "drop"
+    def __init__(
+        self,
+        path_or_url: Path | str,
+        name: str = "drop",
+        provider: str = "github",
+        storage_options: Mapping[str, Any] = MappingProxyType({}),
+        endpoint_url: str | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        """Prepare to read a drop folder; nothing is asked of anyone yet.
+
+        Args:
+            path_or_url: a local path, or a URL such as `s3://bucket/ci`.
+            name: what its folders are entered under in the landing zone.
+            provider: the CI provider whose runs lie there.
+            storage_options: what the fsspec driver is given besides. Credentials are no part of it: the driver finds
+                them where it always looks (AWS_* variables, a role of the machine).
+            endpoint_url: the store's address, where it is not the provider's own (`s3://` and `gs://` only).
+            clock: what waits between two tries.
+
+        Raises:
+            ConfigurationError: the URL cannot be used, or its driver is not installed.
+        """
+        self.name = name
+        self.provider = provider
+        self.report = SourceReport()
+        path = local_path(path_or_url)
+        self._tree: LocalTree | ObjectTree
+        if path is None:
+            self._tree = ObjectTree(
+                str(path_or_url), self.report, dict(storage_options), endpoint_url, clock or Clock()
+            )
+        elif endpoint_url:
+            raise ConfigurationError(f"the drop folder {path} is a local one; `endpoint_url` is for s3:// and gs://")
+        else:
+            self._tree = LocalTree(path, self.report)
+
+    @property
+    def path(self) -> Path:
+        """The local folder.
+
+        Raises:
+            ConfigurationError: it is none.
+        """
+        if isinstance(self._tree, LocalTree):
+            return self._tree.path
+        raise ConfigurationError(f"{self.title} is no local folder")
 
     @property
     def title(self) -> str:
         """What a message calls it."""
-        return f"the drop folder {self.path}"
+        return f"the drop folder {self._tree.place}"
 
-    def discover(self) -> Iterator[FoundFolder]:
-        """Yield the run folders in bytewise order of their paths, then one for files that belong to no run."""
-        self.require()
-        folders: dict[str, _Folder] = defaultdict(_Folder)
-        orphans = _Folder()
-        self._walk(self.path, "", None, folders, orphans)
-        for name in sorted(folders):
-            found = folders[name]
-            yield FoundFolder(name, stable_id(sorted(found.stamps)), tuple(sorted(found.files)))
-        if orphans.files:
-            yield FoundFolder("", stable_id(sorted(orphans.stamps)), tuple(sorted(orphans.files)), is_attributed=False)
+    def discover(self, window: Window = EVERYTHING) -> Iterator[FoundFolder]:  # noqa: ARG002 - see below
+        """Yield the run folders in bytewise order of their paths, then one for files that belong to no run.
+
+        All of them, whatever the window is: only a run.json tells the day of its attempt, and a listing does not hold
+        it.
+        """
+        yield from self._tree.folders()
+
+    def contents(self, found: FoundFolder) -> tuple[FoundFile, ...]:
+        """Return all files of a folder: run.json, job.json, then the others."""
+        return tuple(sorted(found.files, key=lambda file: (bool(file.artifact), _FIRST.get(file.kind, 2), file)))
 
     def require(self) -> None:
-        """Refuse a folder that is not there.
+        """Refuse a place that is known at once not to be there: a local folder is looked at, a URL is not asked.
 
         Raises:
             ConfigurationError: the path does not exist or is no folder.
         """
-        if not self.path.is_dir():
-            raise ConfigurationError(
-                f"the drop folder {self.path} does not exist (or is no folder); name another with --drop"
-            )
+        self._tree.require()
 
     def open(self, file: FoundFile) -> AbstractContextManager[BinaryIO]:
-        """Open one file; a link that leads out of the drop folder is refused."""
-        path = self.path / file.location
-        if path.is_symlink() and not path.resolve().is_relative_to(self.path.resolve()):
-            raise OSError(errno.EPERM, "it is a link that leads out of the drop folder")
-        return cast("AbstractContextManager[BinaryIO]", path.open("rb"))
+        """Open one file, whole. On a local disk a link that leads out of the drop folder is refused."""
+        return self._tree.open(file.location)
 
-    def _walk(
-        self, directory: Path, relative: str, owner: str | None, folders: dict[str, _Folder], orphans: _Folder
-    ) -> None:
-        with os.scandir(directory) as scan:
-            entries = sorted(scan, key=lambda entry: os.fsencode(entry.name))
-        if any(entry.name in (RUN_FILE, JOB_FILE) and entry.is_file() for entry in entries):
-            owner = relative
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue  # half-written files and folders of well-behaved writers
-            path = f"{relative}/{shown(entry.name)}" if relative else shown(entry.name)
-            # Links to folders are not followed: they may lead out of the drop folder, or in circles.
-            if entry.is_dir(follow_symlinks=False):
-                try:
-                    self._walk(Path(entry.path), path, owner, folders, orphans)
-                    continue
-                except PermissionError:
-                    pass  # entered as a file that cannot be read, so that a person learns of it
-            elif entry.is_dir():
-                continue
-            elif owner is None and not entry.name.lower().endswith(REPORT_SUFFIXES):
-                continue  # a licence, a read-me: nothing that anyone misses
-            holder = orphans if owner is None else folders[owner]
-            status = entry.stat(follow_symlinks=entry.is_file())  # a link that leads nowhere has no other
-            holder.files.append(self._found(entry, path, owner))
-            # The change time tells of a file that has become readable.
-            holder.stamps.append(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}")
-
-    def _found(self, entry: "os.DirEntry[str]", path: str, owner: str | None) -> FoundFile:
-        location = os.path.relpath(entry.path, self.path)
-        inside = path if not owner else path.removeprefix(owner + "/")
-        head, slash, rest = inside.partition("/")
-        is_zip = inside.lower().endswith(ZIP)
-        if owner is not None and slash:
-            return FoundFile(head, rest, "nested_zip" if is_zip else "file", location)
-        if owner is not None and inside in (RUN_FILE, JOB_FILE):
-            return FoundFile("", inside, "run" if inside == RUN_FILE else "jobs", location)
-        if owner is not None and is_zip:
-            return FoundFile(inside[: -len(ZIP)], inside, "zip", location)
-        return FoundFile("", inside, "zip" if is_zip else "file", location)
-
-
-def shown(name: str) -> str:
-    """Return a file's name as text that any database takes: bytes that are no UTF-8 become U+FFFD."""
-    return os.fsencode(name).decode("utf-8", "replace").replace("\0", "\ufffd")
+    def check(self) -> Iterator[Access]:
+        """Try to list the place, and to read one file of it."""
+        yield from self._tree.check()

@@ -28,7 +28,7 @@ def own_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _done_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("done")
     place = make_place(folder)
-    write_history(place.settings.drop or folder)
+    write_history(place.source.path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(folder / "nowhere"))
         launched = run(place, as_of=DONE_AS_OF)

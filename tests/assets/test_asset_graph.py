@@ -1,12 +1,16 @@
 """The asset graph as people see it in the UI. A change here is a change of the product: make it on purpose."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from assets.build import build_defs
 from assets.groups import GROUPS
 from assets.partitions import daily
+from tests.assets.workspaces import resource_of
+from tests.support.places import make_place
 
 TEAM = ("team:test-infrastructure",)
 
@@ -20,12 +24,16 @@ class Shown:
     owners: tuple[str, ...] = TEAM
 
 
+PROVIDERS = ("buildkite", "circleci", "github", "gitlab", "jenkins")
+RAW = tuple(sorted(["raw/raw_artifact", *(f"raw/{each}_artifact" for each in PROVIDERS)]))
+LOADED = {"core/rejected_artifact", "core/run_attempt", "core/test_execution"}
+
 ASSETS = {
     "core/alias_proposal": Shown("core", ("core/test_execution", "staging/stg_run_attempt")),
     "core/inferred_pass": Shown("core", ("core/rejected_artifact", "core/run_attempt", "core/test_execution")),
-    "core/rejected_artifact": Shown("core", ("raw/raw_artifact",), daily=True),
-    "core/run_attempt": Shown("core", ("raw/raw_artifact",), daily=True),
-    "core/test_execution": Shown("core", ("raw/raw_artifact",), daily=True),
+    "core/rejected_artifact": Shown("core", RAW, daily=True),
+    "core/run_attempt": Shown("core", RAW, daily=True),
+    "core/test_execution": Shown("core", RAW, daily=True),
     "delivery/quarantine_export": Shown("delivery", ("quarantine/quarantine_event",)),
     "flakiness/health_snapshot": Shown(
         "flakiness", ("intermediate/int_inferred_pass", "intermediate/int_test_attempt")
@@ -51,7 +59,7 @@ ASSETS = {
     "marts/test_execution": Shown("core", ("staging/stg_test_execution",)),
     "marts/test_health": Shown("flakiness", ("core/run_attempt", "flakiness/health_snapshot")),
     "quarantine/quarantine_event": Shown("quarantine", ("flakiness/health_snapshot",)),
-    "raw/raw_artifact": Shown("raw", (), daily=True),
+    **{each: Shown("raw", (), daily=True, pool="landing") for each in RAW},
     "staging/stg_run_attempt": Shown("core", ("core/run_attempt",)),
     "staging/stg_test_alias": Shown("core", ("core/test_execution",)),
     "staging/stg_test_execution": Shown(
@@ -73,6 +81,7 @@ OWN_CHECKS = {
     "delivery/quarantine_export:every_repository_was_exported": False,
     "flakiness/health_snapshot:every_repository_was_scored": False,
     "quarantine/quarantine_event:every_repository_was_decided": False,
+    **{f"{each}:every_source_was_landed": False for each in RAW},
 }
 """The checks that are not dbt's, and whether they block what is downstream."""
 
@@ -80,8 +89,9 @@ JOBS = {
     "check": set(),
     "export": {"delivery/quarantine_export"},
     "flakeguard": set(ASSETS),
-    "ingest": {"core/rejected_artifact", "core/run_attempt", "core/test_execution", "raw/raw_artifact"},
-    "score": set(ASSETS) - {"core/rejected_artifact", "core/run_attempt", "core/test_execution", "raw/raw_artifact"},
+    "ingest": {*LOADED, "raw/raw_artifact"},
+    **{f"ingest_{each}": {*LOADED, f"raw/{each}_artifact"} for each in PROVIDERS},
+    "score": set(ASSETS) - LOADED - set(RAW),
 }
 """The assets that each job makes."""
 
@@ -129,7 +139,7 @@ def test_the_lineage_is_whole(definitions: dg.Definitions):
     ]
     for index, asset in enumerate(chain):
         assert upstream[asset] >= set(chain[:index])
-    assert [key for key in ASSETS if "raw/raw_artifact" not in upstream[key]] == ["raw/raw_artifact"]
+    assert [key for key in ASSETS if "raw/raw_artifact" not in upstream[key]] == list(RAW)
     for mart in ("marts/quarantine", "marts/quarantine_event"):
         assert upstream[mart] >= set(chain[:6])
     assert upstream["marts/test_health"] >= set(chain[:5])
@@ -149,13 +159,15 @@ def test_checks_block_where_they_must(definitions: dg.Definitions):
 
 
 @pytest.mark.parametrize("job", sorted(JOBS))
-def test_jobs_make_what_they_say_and_every_step_opens_the_warehouse_alone(definitions: dg.Definitions, job: str):
+def test_jobs_make_what_they_say_and_every_step_lands_or_opens_the_warehouse_alone(definitions: dg.Definitions, job: str):
     resolved = definitions.resolve_job_def(job)
     made = {name(key) for key in resolved.asset_layer.executable_asset_keys} if JOBS[job] else set()
     assert made == JOBS[job]
     pools = {op.name: op.pool for op in resolved.graph.iterate_op_defs()}
     assert pools
-    assert set(pools.values()) == {"warehouse"}
+    assert {name: pool for name, pool in pools.items() if pool != "warehouse"} == {
+        name: "landing" for name in pools if name.startswith("raw__")
+    }
 
 
 def test_no_job_is_forgotten(definitions: dg.Definitions):
@@ -169,9 +181,22 @@ def test_what_starts_by_itself(definitions: dg.Definitions):
         "export_every_six_hours": ("export", "50 */6 * * *"),
     }
     assert {each.default_status for each in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
-    (sensor,) = repository.sensor_defs
-    assert (sensor.name, sensor.job_name) == ("drop_folder_sensor", "ingest")
-    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    assert {each.name: each.job_name for each in repository.sensor_defs} == {
+        "drop_folder_sensor": "ingest",
+        **{f"{each}_sensor": f"ingest_{each}" for each in PROVIDERS},
+    }
+    assert {each.default_status for each in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
+
+
+def test_the_graph_is_the_same_whatever_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, definitions: dg.Definitions
+):
+    config = tmp_path / "flakeguard.yml"
+    config.write_text("sources: [{kind: gitlab, name: lab, projects: [acme/shop]}]")
+    monkeypatch.setenv("FLAKEGUARD_CONFIG", str(config))
+    place = make_place(tmp_path, config.read_text())
+    other = build_defs({"workspace": resource_of(place)})
+    assert _ancestors(other) == _ancestors(definitions)
 
 
 def name(key: dg.AssetKey) -> str:

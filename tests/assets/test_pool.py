@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from assets.build import build_idle_defs
-from assets.groups import WAREHOUSE_POOL
+from assets.groups import LANDING_POOL, WAREHOUSE_POOL
 from assets.instance import DAGSTER_YAML
 from assets.resources import ClockResource
 from flakeguard_pipeline.warehouse.migrate import upgrade
@@ -19,12 +19,13 @@ from tests.support.places import Place
 OTHER_RUN = "00000000-0000-0000-0000-000000000000"
 
 
-def test_the_pool_has_one_place_before_anything_ran(place: Place):
+def test_the_pools_have_one_place_each_before_anything_ran(place: Place):
     with instance_of(place) as instance:
-        info = instance.event_log_storage.get_concurrency_info(WAREHOUSE_POOL)
-        assert (info.slot_count, info.limit, info.claimed_slots) == (1, 1, [])
+        for pool in (WAREHOUSE_POOL, LANDING_POOL):
+            info = instance.event_log_storage.get_concurrency_info(pool)
+            assert (info.slot_count, info.limit, info.claimed_slots) == (1, 1, [])
         limits = instance.event_log_storage.get_pool_limits()
-        assert [(each.name, each.limit) for each in limits] == [("warehouse", 1)]
+        assert sorted((each.name, each.limit) for each in limits) == [("landing", 1), ("warehouse", 1)]
 
 
 def test_the_instance_is_configured_as_written(place: Place):

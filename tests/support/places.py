@@ -21,8 +21,8 @@ class Place:
     warehouse: Warehouse
 
     def land(self) -> landing.LandingCounts:
-        pending = landing.find_pending(self.source, self.zone, provider=self.settings.provider)
-        return landing.land(self.source, self.zone, pending, provider=self.settings.provider)
+        pending = landing.find_pending(self.source, self.zone)
+        return landing.land(self.source, self.zone, pending)
 
     def load(self) -> loading.LoadCounts:
         upgrade(self.warehouse)

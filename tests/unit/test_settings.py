@@ -1,5 +1,6 @@
 """Settings: who has the last word, where things lie by default, and what a configuration may not say."""
 
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_the_command_line_wins_over_the_environment_over_the_file_over_the_defau
 @pytest.mark.parametrize("nothing", ["", None])
 def test_an_empty_word_says_nothing(nothing: str | None) -> None:
     settings = loaded("drop: from/file\n", {"drop": nothing}, FLAKEGUARD_DROP="")
-    assert settings.drop == Path("from/file")
+    assert settings.drop == "from/file"
 
 
 def test_the_configuration_is_the_one_that_is_named_else_that_of_the_variable_else_that_of_the_folder() -> None:
@@ -126,20 +127,44 @@ def test_a_landing_zone_may_be_an_object_store() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "key"),
+    ("text", "says"),
     [
-        ("ogr: acme\n", "ogr"),
-        ("Org: acme\n", "Org"),
-        ("policy: {min_flips: 2}\n", "policy.min_flips"),
-        ("variant: {prefix: x}\n", "variant.prefix"),
-        ("artifact_jobs: [{artifact: a, job: b, os: c}]\n", "artifact_jobs.0.os"),
-        ("export: {hours: 2}\n", "export.hours"),
-        ("scoring: {window: 2}\n", "scoring.window"),
-        ("inferred_passes: {drop: false}\n", "inferred_passes.drop"),
+        ("ogr: acme\n", "1:1: ogr: is no known key, did you mean `org`?"),
+        ("# mine\n\nOrg: acme\n", "3:1: Org: is no known key, did you mean `org`?"),
+        ("policy:\n  flips: 2\n", "2:3: policy.flips: is no known key"),
+        ("policy:\n  min_execution: 2\n", "2:3: policy.min_execution: is no known key, did you mean `min_executions`?"),
+        ("variant: {prefix: x}\n", "1:11: variant.prefix: is no known key, did you mean `prefixes`?"),
+        ("artifact_jobs: [{artifact: a, job: b, os: c}]\n", "1:39: artifact_jobs[0].os: is no known key"),
+        ("export: {hours: 2}\n", "1:10: export.hours: is no known key"),
+        ("scoring: {window: 2}\n", "1:11: scoring.window: is no known key, did you mean `window_days`?"),
+        ("inferred_passes: {drop: false}\n", "1:19: inferred_passes.drop: is no known key"),
+        (
+            "identity:\n  repositories:\n    acme/shop:\n      disabel: [date]\n",
+            "4:7: identity.repositories.acme/shop.disabel: is no known key, did you mean `disable`?",
+        ),
     ],
 )
-def test_an_unknown_key_is_named(text: str, key: str) -> None:
-    assert refused(text) == f"the configuration flakeguard.yml is wrong: {key}: is no known key"
+def test_an_unknown_key_is_named_with_its_place_and_what_was_meant(text: str, says: str) -> None:
+    assert refused(text) == f"flakeguard.yml:{says}"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("org: acme\norg: other\n", "2:1: org: is there twice; keep one of them"),
+        ("sources:\n- {kind: drop, name: a, name: b, url: x}\n", "2:25: sources[0].name: is there twice; "),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused(text: str, says: str) -> None:
+    assert refused(text).startswith(f"flakeguard.yml:{says}")
+
+
+def test_what_is_merged_in_may_be_said_otherwise() -> None:
+    text = "export: &common {valid_for_hours: 5}\nscoring: {window_days: 3}\n"
+    assert loaded(text).valid_for_hours == 5
+    merged = "sources:\n- &one {kind: drop, name: a, url: x}\n- <<: *one\n  name: b\n"
+    assert [(each.name, each.kind) for each in loaded(merged).sources] == [("a", "drop"), ("b", "drop")]
+    assert refused(merged + "  url: [1]\n").startswith("flakeguard.yml:5:8: sources[1].url: ")
 
 
 def test_all_faults_are_said_at_once() -> None:
@@ -191,21 +216,21 @@ def test_a_number_of_a_fraction_may_be_written_whole() -> None:
     ("text", "says"),
     [
         ("org: [acme]\n", "org: input should be a valid string"),
-        ("org: 7\n", "org: input should be a valid string"),
+        ("org: 7\n", "flakeguard.yml:1:6: org: input should be a valid string"),
         ("policy: none\n", "policy: input should be "),
         (
             "variant: {workflow_label: sometimes}\n",
             "variant.workflow_label: input should be 'auto', 'never' or 'always'",
         ),
         ("policy: {excuse: all}\n", "policy.excuse: input should be 'known_signatures' or 'any'"),
-        ("artifact_jobs: [{artifact: a}]\n", "artifact_jobs.0.job: field required"),
-        ("artifact_jobs: [{artifact: '(', job: b}]\n", "configuration: artifact_jobs: "),
-        ("variant: {pattern: '('}\n", "configuration: variant: "),
+        ("artifact_jobs: [{artifact: a}]\n", "flakeguard.yml:1:17: artifact_jobs[0].job: is missing"),
+        ("artifact_jobs: [{artifact: '(', job: b}]\n", "flakeguard.yml:1:17: artifact_jobs[0]: "),
+        ("variant: {pattern: '('}\n", "flakeguard.yml:1:10: variant: "),
         ("- acme\n", "must be a mapping of keys to values"),
         ("acme\n", "must be a mapping of keys to values"),
-        ("policy: {enabled: [true}\n", "is no valid YAML at line 1, column 24: "),
-        ("org: acme\norg: !!python/object:os.system x\n", "is no valid YAML at line 2, column 6: "),
-        ("a: &a [*a, *b]\n", "is no valid YAML at line 1, column "),
+        ("policy: {enabled: [true}\n", "flakeguard.yml:1:24: is no valid YAML: "),
+        ("org: acme\nout: !!python/object:os.system x\n", "flakeguard.yml:2:6: is no valid YAML: "),
+        ("a: &a [*a, *b]\n", "flakeguard.yml:1:12: is no valid YAML: "),
         ("a: \x07\n", "is no valid YAML: unacceptable character"),
         ("a: " + "[" * 5000, "is nested too deeply"),
         ("#" * (MAX_CONFIG_BYTES + 1), "is larger than 1 MiB"),
@@ -228,6 +253,106 @@ def test_a_configuration_that_is_named_must_be_there(name: str, why: str) -> Non
         call: dict[str, Any] = {"environment": {}, **arguments}
         with pytest.raises(ConfigurationError, match=f"cannot read the configuration {name}: {why}.*; check --config"):
             load_settings(**call)
+
+
+# -- sources -------------------------------------------------------------------------------------------------
+
+GITHUB = "sources:\n  - kind: github\n    name: hub\n    repositories: [acme/shop]\n"
+
+
+def test_each_kind_of_source_may_be_configured_with_a_few_keys() -> None:
+    text = """
+sources:
+  - {kind: drop, name: mirror, url: "s3://bucket/ci", provider: gitlab}
+  - {kind: github, name: hub, repositories: [acme/shop], token: {env: GITHUB_TOKEN}}
+  - {kind: gitlab, name: lab, url: https://gitlab.acme.example, projects: [acme/shop], token: {file: /run/token}}
+  - {kind: jenkins, name: butler, url: https://ci.acme.example/jenkins, jobs: [shop], enabled: false}
+  - {kind: buildkite, name: kite, organization: acme, token: {env: KITE}}
+  - {kind: circleci, name: circle, projects: [gh/acme/shop], token: {env: CIRCLE}}
+"""
+    settings = loaded(text, {"drop": "ci"})
+    assert [each.kind for each in settings.sources] == ["drop", "github", "gitlab", "jenkins", "buildkite", "circleci"]
+    assert [each.name for each in settings.all_sources][:2] == ["drop", "mirror"]
+    assert [each.name for each in settings.sources_of("drop")] == ["drop", "mirror"]
+    assert settings.sources_of("jenkins") == ()  # switched off
+    assert {(each.lookback_days, each.initial_days) for each in settings.sources} == {(7, 14)}
+    assert settings.loading_digest == loaded("").loading_digest
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (GITHUB + "    repos: [acme/shop]\n", "5:5: sources[0].repos: is no known key"),
+        (GITHUB + "    lookback: 3\n", "5:5: sources[0].lookback: is no known key, did you mean `lookback_days`?"),
+        (GITHUB + "    lookback_days: many\n", "5:20: sources[0].lookback_days: input should be a valid integer"),
+        (GITHUB + "    lookback_days: 91\n", "5:20: sources[0].lookback_days: input should be less than"),
+        (GITHUB + "    token: {envv: TOKEN}\n", "5:13: sources[0].token.envv: is no known key, did you mean `env`?"),
+        (GITHUB + "    token: {}\n", "5:12: sources[0].token: name either `env`"),
+        (GITHUB + "    token: {env: A, file: b}\n", "5:12: sources[0].token: name either `env`"),
+        (
+            GITHUB + "    token: {env: A}\n    app: {app_id: '1', installation_id: 2, private_key: {file: k}}\n",
+            "2:5: sources[0]: name either `token` or `app`, not both",
+        ),
+        (GITHUB + "    url: github.acme.example\n", "5:10: sources[0].url: is no address of a server"),
+        ("sources:\n  - kind: githbu\n    name: hub\n", "2:11: sources[0].kind: is no kind of source; one of drop, "),
+        ("sources:\n  - name: hub\n", "2:5: sources[0].kind: is missing; one of drop, github, "),
+        ("sources:\n  - github\n", "2:5: sources[0]: input should be a valid dictionary"),
+        ("sources: github\n", "1:10: sources: input should be a valid tuple"),
+        ("sources:\n  - {kind: github, name: hub}\n", "2:5: sources[0].repositories: is missing"),
+        ("sources:\n  - {kind: drop, name: The Mirror, url: x}\n", "2:24: sources[0].name: string should match"),
+        (
+            GITHUB + "  - {kind: drop, name: hub, url: ci}\n",
+            "5:24: sources[1].name: is a name that is taken: sources[0] has it; every source needs a name of its own",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_source_is_told_with_line_and_column(text: str, says: str) -> None:
+    assert refused(text).startswith(f"flakeguard.yml:{says}")
+
+
+def test_the_name_drop_is_the_drop_folders_where_there_is_one() -> None:
+    text = "sources:\n  - {kind: drop, name: drop, url: ci}\n"
+    assert [each.name for each in loaded(text).all_sources] == ["drop"]
+    assert "1:1: " not in refused("drop: here\n" + text)
+    assert refused("drop: here\n" + text).startswith("flakeguard.yml:3:24: sources[0].name: is a name that is taken")
+
+
+def chain(error: BaseException) -> str:
+    """Return all that a log could show of an error: its own text and those of the errors that it came from."""
+    return "".join(traceback.format_exception(error)) + repr(error.__cause__) + repr(error.__context__)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GITHUB + "    token: {secret}\n",
+        GITHUB + "    token: [{secret}]\n",
+        GITHUB + "    token: {{env: '{secret}-'}}\n",
+        GITHUB + "    token: {{env: A, file: '{secret}'}}\n",
+        GITHUB + "    token: {{env: ['{secret}']}}\n",
+        GITHUB + "    url: https://me:{secret}@github.acme.example\n",
+        GITHUB + "    url: https://github.acme.example?token={secret}\n",
+        GITHUB + "    url: [{secret}]\n",
+        GITHUB + "    token: *{secret}\n",
+        GITHUB + "    token: !{secret}\n",
+        "sources:\n  - {{kind: drop, name: '{secret}', url: 's3://key:{secret}@bucket/x'}}\n",
+        "org: [{secret}]\n",
+    ],
+)
+def test_a_secret_in_the_file_is_refused_and_never_repeated(text: str) -> None:
+    secret = "Zq7-planted-secret-9xK"
+    Path("flakeguard.yml").write_text(text.format(secret=secret))
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(environment={})
+    assert secret not in chain(raised.value)
+    assert str(raised.value).startswith("flakeguard.yml:")
+
+
+def test_a_secret_in_the_place_of_a_reference_is_told_where_it_belongs() -> None:
+    assert refused(GITHUB + "    token: planted\n") == (
+        "flakeguard.yml:5:12: sources[0].token: is no secret's place; write {env: VARIABLE} or {file: PATH}, never "
+        "the secret itself"
+    )
 
 
 # -- what loading again depends on ---------------------------------------------------------------------------

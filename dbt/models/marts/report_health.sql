@@ -14,10 +14,10 @@ run_attempt as (
     select * from {{ ref('stg_run_attempt') }}
 ),
 
--- a run that has not finished says nothing of its reports yet
+-- a run that has not finished says nothing of its reports yet, and an artifact that expired nothing of its own
 rejected as (
     select * from rejected_artifact
-    where run_id <> '' and reason_code <> 'run_not_completed'
+    where run_id <> '' and reason_code not in ('run_not_completed', 'artifact_expired')
 ),
 
 read_file as (
