@@ -14,6 +14,7 @@ Belongs here: storing and listing. Does not belong here: what the bytes mean.
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import secrets
@@ -115,6 +116,8 @@ class LandingZone:
         self._root = PurePosixPath(root)
         self._local = Path(root) if "file" in _protocols(self._fs) else None
         self._incoming = f"{self._local}/incoming" if self._local else ""
+        self._mark = secrets.token_hex(8)
+        self._numbers = itertools.count()
 
     # -- objects ------------------------------------------------------------------------------------------
 
@@ -156,7 +159,7 @@ class LandingZone:
 
     def _create(self) -> tuple[int, str]:
         """Open a new file in the folder of what is half-written, for us alone to read; return its descriptor."""
-        path = f"{self._incoming}/{secrets.token_hex(12)}"
+        path = f"{self._incoming}/{self._mark}-{next(self._numbers)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
             return os.open(path, flags, 0o600), path
