@@ -131,7 +131,7 @@ def _days_due(place: Workspace, request: Request) -> list[str]:
         try:
             pending += [each for each in find_pending(source, place.zone) if not each.day or request.holds(each.day)]
         except FlakeGuardError as error:
-            if len(drops) == 1 and not isinstance(error, SourceError):
+            if place.is_alone(source) and not isinstance(error, SourceError):
                 raise
             # the asset tells of it
             pending.append(PendingFolder(FoundFolder("", ""), datetime.now(UTC).date().isoformat()))
@@ -235,10 +235,14 @@ class _Runner:
                 run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=True,
             )
+        told: dict[str, Mapping[str, dg.MetadataValue[Any]]] = {}
         for event in result.all_events:
             if event.is_step_materialization:
                 materialization = event.step_materialization_data.materialization
-                self._gather("/".join(materialization.asset_key.path), materialization.metadata)
+                # of a range of partitions each tells the same
+                told["/".join(materialization.asset_key.path)] = materialization.metadata
+        for asset, metadata in told.items():
+            self._gather(asset, metadata)
         self._gather_checks(result.get_asset_check_evaluations())
         if not result.success:
             raise OperationError(f"run {result.run_id} failed; open the Dagster UI (flakeguard ui) to see where")

@@ -41,6 +41,10 @@ class Workspace:
         """The drop folders that are switched on."""
         return [build_source(section) for section in self.settings.sources_of(DROP)]
 
+    def is_alone(self, source: ArtifactSource) -> bool:
+        """Say whether a source is the only one: then its failure need not be kept from others."""
+        return [each.name for each in self.settings.all_sources if each.enabled] == [source.name]
+
     def cache_dir(self, source: str) -> Path:
         """The folder of answers that a source may validate again instead of asking for them."""
         return self.settings.home / "cache" / source

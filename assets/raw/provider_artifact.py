@@ -143,7 +143,7 @@ def _told(outcomes: Sequence[PullOutcome], place: Workspace, seconds: float) -> 
     notes = [f"{each.name}: {note}" for each in outcomes for note in each.notes]
     return {
         **{name: dg.MetadataValue.int(number) for name, number in numbers.items()},
-        "waited_seconds": dg.MetadataValue.float(round(sum(each.report.waited_seconds for each in outcomes), 3)),
+        "waited_seconds": dg.MetadataValue.float(round(sum((each.report.waited_seconds for each in outcomes), 0.0), 3)),
         "seconds": dg.MetadataValue.float(round(seconds, 3)),
         "landing_zone": dg.MetadataValue.path(place.settings.landing),
         "by_source": metadata.table([_row(each) for each in outcomes], COLUMNS)

@@ -56,7 +56,7 @@ def raw_artifact(
         except LandingError:
             raise
         except FlakeGuardError as error:
-            if len(drops) == 1:
+            if place.is_alone(source):
                 raise
             faults.append(f"{source.name}: {error}")
             continue

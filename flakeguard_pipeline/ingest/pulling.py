@@ -47,6 +47,9 @@ FAILURES_IN_A_ROW = 5
 FOLDERS_A_DOWNLOAD = 3
 """Folders at work for each download at once: enough that the threads never wait for the listing's next page."""
 
+FILES_A_STEP = 8
+"""Files that one thread fetches one after another where there are folders enough for all threads."""
+
 BYTES_A_BATCH = 256 << 20
 """Bytes after which a batch is entered, full or not: a kill should not cost an hour of large downloads."""
 
@@ -359,6 +362,12 @@ class _Pull:
             elif folder.found.is_finished:
                 left.append(file)
         # the artifacts of an attempt that still runs are read when it has finished, so they are fetched then
+        if len(left) <= FILES_A_STEP and self._active >= self._downloads:
+            # the other threads have folders of their own; handing files around would only cost time
+            for file in left:
+                step = self._fetch(folder, file)
+                landed += step.landed
+            return _Step(folder, tuple(landed))
         return _Step(folder, tuple(landed), tuple(left))
 
     def _fetch(self, folder: _Folder, file: FoundFile) -> _Step:

@@ -33,6 +33,7 @@ class KnownFolders:
         self._source = source
         self._lines: dict[str, list[KnownFolder]] = {}
         self._read: set[str] = set()
+        self._looked_up: set[str] = set()
         first = (since.astimezone(UTC).date() - timedelta(days=1)).isoformat() if since else ""
         last = (until.astimezone(UTC).date() + timedelta(days=1)).isoformat() if until else "9999"
         self._days = zone.days()
@@ -42,10 +43,11 @@ class KnownFolders:
 
     def lines(self, folder: str, day: str) -> list[KnownFolder]:
         """Return the lines of a folder; `day` is the one that the source says, '' where it says none."""
-        wanted = self._days if not day else [day, *_beside(day)]
-        for each in wanted:
-            if each in self._days:
-                self._take(each)
+        if day not in self._looked_up:
+            self._looked_up.add(day)
+            for each in self._days if not day else [day, *_beside(day)]:
+                if each in self._days:
+                    self._take(each)
         return self._lines.get(folder, [])
 
     def _take(self, day: str) -> None:

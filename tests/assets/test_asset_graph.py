@@ -159,7 +159,7 @@ def test_checks_block_where_they_must(definitions: dg.Definitions):
 
 
 @pytest.mark.parametrize("job", sorted(JOBS))
-def test_jobs_make_what_they_say_and_every_step_lands_or_opens_the_warehouse_alone(definitions: dg.Definitions, job: str):
+def test_jobs_make_what_they_say_and_each_step_has_its_pool(definitions: dg.Definitions, job: str):
     resolved = definitions.resolve_job_def(job)
     made = {name(key) for key in resolved.asset_layer.executable_asset_keys} if JOBS[job] else set()
     assert made == JOBS[job]

@@ -1,4 +1,4 @@
-"""An ingestion may be killed while it lists and while it downloads: the next one ends with what none would have lost."""
+"""An ingestion may be killed while it lists and while it downloads: the next one completes it, to the byte."""
 
 import json
 import os

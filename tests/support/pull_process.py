@@ -24,7 +24,7 @@ def main() -> None:
     zone = LandingZone(options["landing"])
     zone.sweep()
     outcome = pull_section(section, zone, None, now=datetime.fromisoformat(options["now"]))
-    print(json.dumps({"faults": outcome.faults, "folders": outcome.counts.folders}))
+    sys.stdout.write(json.dumps({"faults": outcome.faults, "folders": outcome.counts.folders}))
 
 
 if __name__ == "__main__":

@@ -305,7 +305,10 @@ def test_a_damaged_cursor_is_one_line_that_says_what_to_do(
         (SERVER_ERROR, "answers with 500 after every try"),
         (Answer(200, b"<html>"), "answers with something that is no JSON"),
         (json_answer({"runs": 7}), "answers with something that is no listing"),
-        (json_answer({"runs": [{"id": 1}], "more": False}), "an answer that cannot be understood (KeyError at http_source.py:"),
+        (
+            json_answer({"runs": [{"id": 1}], "more": False}),
+            "an answer that cannot be understood (KeyError at http_source.py:",
+        ),
         (Answer(429, b"", {"retry-after": "7200"}), "rate limit is used up until"),
     ],
 )
