@@ -41,7 +41,7 @@ _WIDE_BEGINNINGS = (
 _OPENING = re.compile(rb"[ \t\r\n]*+<")
 _WIDE_OPENING = re.compile(rb"[ \t\r\n\x00]*+<")
 _NOT_BLANK = re.compile(rb"[^ \t\r\n\x00]")
-_DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?\bencoding\s{0,8}=\s{0,8}["']([^"'\s>]{1,64})["']""")
+_DECLARED = re.compile(rb"""<\?xml\s[^>]{0,200}?\bencoding\s{0,8}=\s{0,8}["']([^"'\s>]{1,64})["']""")
 # encodings of expat itself, by Python's name; ASCII is read as its superset because reports often lie
 _NATIVE = {"utf-8": "utf-8", "ascii": "utf-8", "iso8859-1": "iso-8859-1"}
 # declared in bytes that read as ASCII: the declaration was written for a string and cannot be true

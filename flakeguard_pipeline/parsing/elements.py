@@ -22,10 +22,10 @@ SUITE_FAILURE_NAME = "<init>"
 """Name of the case that stands for a suite that failed itself (its class did not load), as in Jenkins."""
 
 
-_FIXED_CHARACTERS = 512
+FIXED_CHARACTERS = 512
 """What an execution without any text takes."""
 
-_LARGEST_CHARACTER = 4
+LARGEST_CHARACTER = 4
 """Bytes of each character of a text that has a character beyond the basic plane."""
 
 
@@ -77,11 +77,11 @@ class Execution:
         names = len(self.classname) + len(self.name) + len(self.file)
         said = len(self.failure_type) + len(self.failure_message) + len(self.failure_text) + len(self.output)
         size = names + said
-        if size > _FIXED_CHARACTERS:
+        if size > FIXED_CHARACTERS:
             told = (self.failure_type, self.failure_message, self.failure_text, self.output)
             texts = (self.classname, self.name, self.file, *told)
-            size = sum(len(text) if text.isascii() else _LARGEST_CHARACTER * len(text) for text in texts)
-        return _FIXED_CHARACTERS + size
+            size = sum(len(text) if text.isascii() else LARGEST_CHARACTER * len(text) for text in texts)
+        return FIXED_CHARACTERS + size
 
 
 @dataclass(slots=True)

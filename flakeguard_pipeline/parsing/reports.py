@@ -15,7 +15,7 @@ import polars as pl
 
 from flakeguard_pipeline.domain.model import ParsedReport, ReasonCode, ReportCase, ReportIssue
 from flakeguard_pipeline.parsing.bulk.read import MAX_BATCH_BYTES, MAX_BULK_BYTES, BulkReading, read_bulk
-from flakeguard_pipeline.parsing.cases import CASE_SCHEMA, case_frame
+from flakeguard_pipeline.parsing.cases import CASE_SCHEMA, case_frame, no_cases
 from flakeguard_pipeline.parsing.decoding import (
     DECLARATION_BYTES,
     UnsupportedEncodingError,
@@ -194,9 +194,9 @@ class ReportsReading:
             others = next(batches, None) if self._pool is not None else None
             # of two batches the second is read in the pool while the first is read here
             waiting = self._pool.submit(read_bulk, self._data(others)) if self._pool and others else None
-            yield from self._taken(numbers, read_bulk(self._data(numbers)))
+            yield from self._bulk(numbers, read_bulk(self._data(numbers)))
             if others and waiting:
-                yield from self._taken(others, waiting.result())
+                yield from self._bulk(others, waiting.result())
         for number, source in enumerate(self._sources):
             if number not in self._outcomes:
                 yield from self._one(number, source)
@@ -225,12 +225,18 @@ class ReportsReading:
     def _data(self, numbers: Sequence[int]) -> list[bytes]:
         return [self._sources[number].data or b"" for number in numbers]
 
+    def _bulk(self, numbers: Sequence[int], read: BulkReading) -> Iterator[pl.DataFrame]:
+        """Take what was read of a batch; what found no room in it is read here."""
+        while True:
+            yield from self._taken(numbers, read)
+            numbers = numbers[len(read.dialects) :]
+            if not numbers:
+                return
+            # let go before there is more
+            read = BulkReading(no_cases(), [])
+            read = read_bulk(self._data(numbers))
+
     def _taken(self, numbers: Sequence[int], read: BulkReading) -> Iterator[pl.DataFrame]:
-        if len(read.dialects) < len(numbers):
-            yield from self._taken(numbers[: len(read.dialects)], read)
-            rest = numbers[len(read.dialects) :]
-            yield from self._taken(rest, read_bulk(self._data(rest)))
-            return
         lengths = read.cases["report"].rle()
         counts = dict(zip(lengths.struct.field("value").to_list(), lengths.struct.field("len").to_list(), strict=True))
         for place, dialect in enumerate(read.dialects):

@@ -4,6 +4,7 @@ They are plain loops over arrays of bytes: nothing allocates, nothing raises, th
 Positions are signed, so that -1 can say "not here"; in the loops that are to be vectorised they are unsigned.
 """
 
+import contextlib
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,40 @@ compiled = njit(nogil=True, boundscheck=False, error_model="numpy", _nrt=False)
 time."""
 
 
+class _Forgiving:
+    """What is kept of a compiled function, for which nothing that is wrong with the file is worth an error."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def load_overload(self, *arguments: Any) -> Any:
+        """Return what is kept; nothing where it cannot be read, and then it is forgotten."""
+        try:
+            return self._cache.load_overload(*arguments)
+        except Exception:  # noqa: BLE001 - whatever a damaged file makes of it: a power cut leaves half of one
+            with contextlib.suppress(Exception):
+                self._cache.flush()
+            return None
+
+    def save_overload(self, *arguments: Any) -> None:
+        """Keep a function, where that is possible: a disk may be full."""
+        with contextlib.suppress(Exception):
+            self._cache.save_overload(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+
 def entered(function: Any) -> Any:
     """Decorate what is called from Python and may make arrays of addresses; what is compiled is kept, if it can be."""
     options = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
     try:
-        return njit(cache=True, **options)(function)
+        dispatcher = njit(cache=True, **options)(function)
     except RuntimeError:
         # neither this folder nor the user's can be written: every process compiles for itself
         return njit(**options)(function)
+    dispatcher._cache = _Forgiving(dispatcher._cache)
+    return dispatcher
 
 
 @intrinsic  # type: ignore[untyped-decorator]

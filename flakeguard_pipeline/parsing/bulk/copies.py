@@ -7,7 +7,7 @@ import numpy as np
 
 from flakeguard_pipeline.parsing.bulk.characters import copy_bytes, put_character, reference, section_end
 from flakeguard_pipeline.parsing.bulk.compiled import compiled
-from flakeguard_pipeline.parsing.bulk.layout import MAX_COPIED
+from flakeguard_pipeline.parsing.bulk.layout import MAX_COPIED, MAX_VALUE_BYTES
 from flakeguard_pipeline.parsing.bulk.markup import comment_end, instruction_end
 
 
@@ -15,7 +15,8 @@ from flakeguard_pipeline.parsing.bulk.markup import comment_end, instruction_end
 def copy_value(x, start, length, is_plain, keeps, out, text, at):
     """Copy an attribute's value as it is meant, or as much of it as anyone looks at; return where the copy ends.
 
-    A carriage return by reference is dropped, as text.py drops controls, unless `keeps`.
+    A carriage return by reference is dropped, as text.py drops controls; where that may come after a cut, -1 is
+    returned. With `keeps` all of the value is copied, and nothing is dropped.
     """
     if is_plain:
         if length > 4 * MAX_COPIED:
@@ -26,7 +27,7 @@ def copy_value(x, start, length, is_plain, keeps, out, text, at):
         copy_bytes(x, start, length, out, text, at)
         return at + length
     i, end = start, start + length
-    room = MAX_COPIED
+    room = length if keeps else MAX_COPIED
     while i < end:
         b = x[i]
         if b & 0xC0 != 0x80:
@@ -37,6 +38,8 @@ def copy_value(x, start, length, is_plain, keeps, out, text, at):
             code, i = reference(x, i, end)
             if keeps or code != 13:
                 at = put_character(out, text, at, code)
+            elif length > MAX_VALUE_BYTES:
+                return -1
             continue
         if b == 13:
             # CR LF is one line end, and a line end in a value is a blank

@@ -50,7 +50,7 @@ def _children(scanned: Scanned) -> pl.DataFrame:
     if not count:
         return _frame([])
     kinds = scanned.children[:, layout.CHILD_KIND]
-    codes = np.zeros(layout.ATTEMPT + 1, np.uint8)
+    codes = np.zeros(layout.KINDS, np.uint8)
     for kind, outcome in _OUTCOME_OF_KIND.items():
         codes[kind] = OUTCOMES.index(outcome)
     rows = scanned.children[:, layout.CHILD_CASE].astype(np.uint32)
@@ -79,7 +79,9 @@ def _children(scanned: Scanned) -> pl.DataFrame:
 def _single(told: pl.DataFrame) -> pl.DataFrame:
     """Return what the one child of a case says, none of it long."""
     told = told.with_columns(pl.col("message", "type", "text").str.strip_chars())
-    line = pl.col("text").str.splitn("\n", 2).struct.field("field_0").str.strip_chars_end()
+    line = pl.col("text").str.splitn("\n", 2).struct.field("field_0")
+    # the only control that a text can have, brought in by a reference
+    line = line.str.replace_all("\r", "", literal=True).str.strip_chars_end()
     skipped = pl.col("outcome") == SKIPPED
     nothing = pl.lit("")
     return told.select(

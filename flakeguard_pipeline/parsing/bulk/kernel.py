@@ -68,6 +68,7 @@ from flakeguard_pipeline.parsing.bulk.layout import (
     LONG_TEXT_BYTES,
     MARK_COLUMNS,
     MAX_DEPTH,
+    MAX_TAG_BYTES,
     MAX_VALUE_BYTES,
     MESSAGE,
     N_BYTES,
@@ -126,7 +127,7 @@ def _report(
     for k in range(MARK_COLUMNS):
         marks[report, k] = ABSENT
     depth = unknown = case_depth = 0
-    # the element whose text is wanted: its depth, where it begins, whether it is one of a case's, its kind
+    # the element whose text is wanted: its depth, where its text begins, its kind
     captured = content = kind_captured = 0
     plainness = section_plainness = PLAIN_ASCII
     # where the one section ends that all text of the element so far is in
@@ -142,7 +143,8 @@ def _report(
             i = after_blanks(x, i, end)
             if i == end:
                 return has_root and ordinal > 0
-            if x[i] != 60:
+            # the other way looks for a root in so many bytes
+            if x[i] != 60 or (not has_root and i > MAX_TAG_BYTES):
                 return False
         else:
             i, plain = text_end(x, i, end)
@@ -160,8 +162,9 @@ def _report(
             length = stack[depth, 1]
             if i + 2 + length >= end or not same_bytes(x, i + 2, stack[depth, 0], length):
                 return False
-            i = after_blanks(x, i + 2 + length, end)
-            if i == end or x[i] != 62:
+            stop = min(end, i + MAX_TAG_BYTES)
+            i = after_blanks(x, i + 2 + length, stop)
+            if i >= stop or x[i] != 62:
                 return False
             i += 1
             closes = True
@@ -215,6 +218,9 @@ def _report(
                     marks[report, 0] = kind == TESTSUITE
                     take_marks(x, spans, count, marks, report, 1)
                 elif suites_seen == 0:
+                    # the dialect is known from here on, and what came before was of another
+                    if ordinal > 0:
+                        return False
                     take_marks(x, spans, count, marks, report, 1 + 2 * N_MARKS)
                 if kind == TESTSUITE:
                     stack[depth, 2] = TESTSUITE
@@ -228,9 +234,8 @@ def _report(
                         return False
                     unknown = depth
                 elif kind == FAILURE or kind == ERROR or kind == SKIPPED:
-                    if counts[N_CHILDREN] == len(children):
+                    if not _new_child(x, kind, count, spans, children, texts, offsets, counts):
                         return False
-                    _new_child(x, kind, count, spans, children, texts, offsets, counts)
                     captured, content, kind_captured, plainness, section = depth, i, kind, PLAIN_ASCII, -1
                 elif kind == OUTPUT:
                     captured, content, kind_captured, plainness, section = depth, i, kind, PLAIN_ASCII, -1
@@ -284,11 +289,13 @@ def _report(
 
 @compiled
 def _write(x, spans, row, text, number, texts, offsets, counts):
-    """Write the value of an attribute, none where `row` is negative, to a text; return its bytes."""
+    """Write the value of an attribute, none where `row` is negative; return its bytes, -1 where it takes more."""
     begin = counts[N_BYTES + text]
     stop = begin
     if row >= 0:
         stop = copy_value(x, spans[row, 2], spans[row, 3], spans[row, 4] == 1, False, texts, text, begin)
+        if stop < 0:
+            return -1
     offsets[text, number + 1] = stop
     counts[N_BYTES + text] = stop
     return stop - begin
@@ -380,11 +387,15 @@ def _new_case(x, report, suite, ordinal, count, spans, cases, durations, lines, 
 
 @compiled
 def _new_child(x, kind, count, spans, children, texts, offsets, counts):
+    """Begin a failure, error or skip; return False where something about it takes more, or where there is no room."""
     row = counts[N_CHILDREN]
+    if row == len(children):
+        return False
     children[row, CHILD_CASE] = counts[N_CASES] - 1
     children[row, CHILD_KIND] = kind
-    _write(x, spans, find_attribute(x, spans, count, W_MESSAGE), MESSAGE, row, texts, offsets, counts)
-    _write(x, spans, find_attribute(x, spans, count, W_TYPE), TYPE, row, texts, offsets, counts)
+    message, kind_named = find_attribute(x, spans, count, W_MESSAGE), find_attribute(x, spans, count, W_TYPE)
+    is_written = _write(x, spans, message, MESSAGE, row, texts, offsets, counts) >= 0
+    return is_written and _write(x, spans, kind_named, TYPE, row, texts, offsets, counts) >= 0
 
 
 @compiled
@@ -450,7 +461,7 @@ def _entries(_sources: str) -> tuple[Callable[..., Any], ...]:
 
         Args:
             addresses, lengths: where the bytes of each report are, and how many. They must stay there meanwhile.
-            cases, suites, children, outputs: int32 tables; see the columns above.
+            cases, suites, children, outputs: int32 tables; see their columns in layout.py.
             durations: microseconds of each case; ABSENT, or ODD where `cases` has the span to be read.
             lines: line of each case, likewise.
             texts, offsets: UTF-8 of all values of a text, and where each begins; one more than there are values.

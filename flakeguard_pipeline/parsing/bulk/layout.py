@@ -18,6 +18,9 @@ MAX_COPIED = 10_100
 LONG_TEXT_BYTES = 64 * 1024
 """Bytes of a failure's text that is not copied, because only its beginning and its end are wanted."""
 
+MAX_PLAIN_SECONDS = 31_622_400
+"""Longest duration in seconds, as in values.py."""
+
 # texts: rows of their buffers
 NAME, CLASSNAME, FILE, MESSAGE, TYPE, TEXT, SUITE_NAME, SUITE_FILE = range(8)
 TEXTS = 8
@@ -54,7 +57,7 @@ MARKS = (
 )  # fmt: skip
 """Attributes of the root and of the first suite that tell a writer."""
 
-N_MARKS = 13
+N_MARKS = len(MARKS)
 
 # marks of a report: is the root a single suite, then spans of the root's attributes, then those of the first suite
 MARK_COLUMNS = 1 + 4 * N_MARKS
@@ -71,3 +74,4 @@ NOT_PLAIN, PLAIN, PLAIN_ASCII = range(3)
 # kinds of elements
 OTHER, TESTSUITES, TESTSUITE, TESTCASE, FAILURE, ERROR, SKIPPED, OUTPUT, PROPERTIES, PROPERTY, ATTEMPT = range(11)
 KINDS = 11
+"""How many kinds there are."""

@@ -29,7 +29,5 @@ def _said(scanned: Scanned, report: int, spans: list[int]) -> dict[str, str]:
     said = {}
     for name, start, length in zip(_NAMES, spans[::2], spans[1::2], strict=True):
         if start >= 0:
-            said[name] = (
-                scanned.plain(report, start, length) if length >= 0 else scanned.value(report, start, -1 - length)
-            )
+            said[name] = scanned.value(report, start, length)
     return said

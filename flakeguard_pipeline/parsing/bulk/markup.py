@@ -41,7 +41,7 @@ def comment_end(x, i, end):
         b = x[i]
         if b == 45 and x[i + 1] == 45:
             return i + 3 if x[i + 2] == 62 else -1
-        i = i + 1 if not COMMENT_STOPS[b] or b == 45 or b == 63 else character_end(x, i, end)
+        i = i + 1 if not COMMENT_STOPS[b] else character_end(x, i, end)
         if i < 0:
             return -1
     return -1
@@ -65,7 +65,7 @@ def instruction_end(x, i, end):
         b = x[i]
         if b == 63 and x[i + 1] == 62:
             return i + 2
-        i = i + 1 if not COMMENT_STOPS[b] or b == 45 or b == 63 else character_end(x, i, end)
+        i = i + 1 if not COMMENT_STOPS[b] else character_end(x, i, end)
         if i < 0:
             return -1
     return -1
@@ -78,25 +78,26 @@ def prolog_end(x, i, end):
         i += 3
     if not begins(x, i, end, _W_DECLARATION) or i + 5 >= end or not BLANKS[x[i + 5]]:
         return i
-    i = after_blanks(x, i + 5, end)
-    i = _after_constant(x, i, end, _W_VERSION)
+    stop = min(end, i + MAX_TAG_BYTES)
+    i = after_blanks(x, i + 5, stop)
+    i = _after_constant(x, i, stop, _W_VERSION)
     if i < 0:
         return -1
-    blanks = after_blanks(x, i, end)
-    if blanks > i and blanks < end and x[blanks] == 101:
-        i = _after_constant(x, blanks, end, _W_ENCODING)
+    blanks = after_blanks(x, i, stop)
+    if blanks > i and blanks < stop and x[blanks] == 101:
+        i = _after_constant(x, blanks, stop, _W_ENCODING)
         if i < 0:
-            i = _after_constant(x, blanks, end, _W_ASCII)
+            i = _after_constant(x, blanks, stop, _W_ASCII)
             if i < 0 or not is_ascii(x, end):
                 return -1
-        blanks = after_blanks(x, i, end)
-    if blanks > i and blanks < end and x[blanks] == 115:
-        yes = _after_constant(x, blanks, end, _W_YES)
-        i = yes if yes >= 0 else _after_constant(x, blanks, end, _W_NO)
+        blanks = after_blanks(x, i, stop)
+    if blanks > i and blanks < stop and x[blanks] == 115:
+        yes = _after_constant(x, blanks, stop, _W_YES)
+        i = yes if yes >= 0 else _after_constant(x, blanks, stop, _W_NO)
         if i < 0:
             return -1
-        blanks = after_blanks(x, i, end)
-    if blanks + 2 > end or x[blanks] != 63 or x[blanks + 1] != 62:
+        blanks = after_blanks(x, i, stop)
+    if blanks + 2 > stop or x[blanks] != 63 or x[blanks + 1] != 62:
         return -1
     return blanks + 2
 
@@ -110,7 +111,7 @@ def _after_constant(x, i, end, word):
         b = x[i + k]
         if b == 39:
             b = np.uint8(34)
-        if b != word[k] and not (word[0] == 101 and k > 9 and (b | 32) == word[k]):
+        if b != word[k] and not (word[0] == 101 and k > 9 and 65 <= b <= 90 and (b | 32) == word[k]):
             return -1
     # the quotes must be alike
     first = i

@@ -5,4 +5,4 @@ from flakeguard_pipeline.domain.model import Outcome
 OUTCOMES = (Outcome.PASSED, Outcome.SKIPPED, Outcome.FAILED, Outcome.ERRORED)
 """Outcomes by their code: from FAILED on they are failures."""
 
-PASSED, SKIPPED, FAILED, ERRORED = range(4)
+PASSED, SKIPPED, FAILED = range(3)

@@ -3,10 +3,7 @@
 import numpy as np
 
 from flakeguard_pipeline.parsing.bulk.compiled import compiled
-from flakeguard_pipeline.parsing.bulk.layout import ODD
-from flakeguard_pipeline.parsing.values import MAX_DURATION_S
-
-_MAX_PLAIN_SECONDS = int(MAX_DURATION_S)
+from flakeguard_pipeline.parsing.bulk.layout import MAX_PLAIN_SECONDS, ODD
 
 
 @compiled
@@ -18,15 +15,15 @@ def microseconds(x, start, length):
     while i < end and 48 <= x[i] <= 57:
         whole = whole * 10 + (x[i] - 48)
         i += 1
-        if whole > _MAX_PLAIN_SECONDS:
+        if whole > MAX_PLAIN_SECONDS:
             return ODD
     digits = i - start
     if i == end:
         return whole * 1_000_000
-    if x[i] != 46 or digits == 0 or whole == _MAX_PLAIN_SECONDS:
+    if x[i] != 46 or digits == 0 or whole == MAX_PLAIN_SECONDS:
         return ODD
     i += 1
-    micros, places, rest, is_half = np.int64(0), 0, False, False
+    micros, places, rounds_up, is_half = np.int64(0), 0, False, False
     if i == end:
         return ODD
     while i < end:
@@ -36,23 +33,19 @@ def microseconds(x, start, length):
         if places < 6:
             micros = micros * 10 + (b - 48)
         elif places == 6:
-            is_half = b >= 53
-            rest = b != 48 and b != 53
-        else:
-            rest = rest or b != 48
+            rounds_up = b > 53
+            is_half = b == 53
+        elif is_half and b != 48:
+            rounds_up = True
         places += 1
         i += 1
-    seventh = is_half
     while places < 6:
         micros *= 10
         places += 1
-    if seventh:
-        # the seventh place is 5 to 9: exactly a half goes to the even neighbour
-        value = whole * 1_000_000 + micros
-        if rest or (value & 1) == 1:
-            value += 1
-    else:
-        value = whole * 1_000_000 + micros
+    value = whole * 1_000_000 + micros
+    # exactly a half goes to the even neighbour
+    if rounds_up or (is_half and (value & 1) == 1):
+        value += 1
     return value
 
 

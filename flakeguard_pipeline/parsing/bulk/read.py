@@ -18,10 +18,11 @@ import polars as pl
 from flakeguard_pipeline.parsing.bulk import layout
 from flakeguard_pipeline.parsing.bulk.failures import TEXTS, add_failures
 from flakeguard_pipeline.parsing.bulk.marks import writers
-from flakeguard_pipeline.parsing.bulk.outcomes import OUTCOMES, PASSED
+from flakeguard_pipeline.parsing.bulk.outcomes import FAILED, OUTCOMES, PASSED
 from flakeguard_pipeline.parsing.bulk.scanned import Scanned
 from flakeguard_pipeline.parsing.cases import CASE_SCHEMA, micros, no_cases
-from flakeguard_pipeline.parsing.retries import number_retries
+from flakeguard_pipeline.parsing.elements import FIXED_CHARACTERS, LARGEST_CHARACTER
+from flakeguard_pipeline.parsing.retries import MAX_WAITING_CHARACTERS, number_retries
 from flakeguard_pipeline.parsing.values import duration_us, line_number, timestamp
 from flakeguard_pipeline.parsing.writers import PLAYWRIGHT, PYTEST, REPEATING
 
@@ -65,9 +66,10 @@ def read_bulk(reports: Sequence[bytes]) -> BulkReading:
     cases, repeated = _with_retries(cases, dialects)
     if repeated:
         pytests |= set(cases.filter(pl.col("suite") == PYTEST)["report"].unique().to_list())
-    # what pytest repeats, and where Playwright ran, takes more than columns
+    # what pytest repeats, where Playwright ran, and failures that do not all wait take more than columns
     refused = {number for number in repeated if dialects[number] == PYTEST or number in pytests}
     refused |= {number for number, dialect in enumerate(dialects) if dialect == PLAYWRIGHT}
+    refused |= _with_many_failures(cases, repeated)
     dialects = [None if number in refused else dialect for number, dialect in enumerate(dialects)]
     outcomes = pl.Series("outcome", [outcome.value for outcome in OUTCOMES]).gather(cases["outcome"])
     if refused:
@@ -170,6 +172,23 @@ def _spans(scanned: Scanned, rows: npt.NDArray[np.intp], at: int) -> list[list[i
     """Return report, position and length of a value of some cases."""
     spans: list[list[int]] = scanned.cases[rows][:, [layout.CASE_REPORT, at, at + 1]].tolist()
     return spans
+
+
+def _with_many_failures(cases: pl.DataFrame, repeated: set[int]) -> set[int]:
+    """Return those of the reports that repeat a test whose failures may be too many to wait for their retries."""
+    if not repeated:
+        return set()
+    numbers = pl.Series(sorted(repeated), dtype=pl.UInt32()).implode()
+    size = sum(
+        (pl.col(name).str.len_bytes().cast(pl.Int64()) for name in ("classname", "name", "file", *TEXTS)), pl.lit(0)
+    )
+    waiting = (
+        cases.filter((pl.col("outcome") >= FAILED) & pl.col("report").is_in(numbers))
+        .group_by("report")
+        .agg((size * LARGEST_CHARACTER + FIXED_CHARACTERS).sum().alias("characters"))
+        .filter(pl.col("characters") > MAX_WAITING_CHARACTERS)
+    )
+    return set(waiting["report"].to_list())
 
 
 def _with_retries(cases: pl.DataFrame, dialects: Sequence[str | None]) -> tuple[pl.DataFrame, set[int]]:

@@ -57,10 +57,14 @@ class Scanned:
         self._offsets[:, 0] = 0
         self.marks: Numbers = np.empty((len(reports), layout.MARK_COLUMNS), np.int32)
         self.good = np.zeros(len(reports), np.bool_)
+        room = (
+            np.empty((layout.MAX_ATTRIBUTES, layout.SPAN_COLUMNS), np.int64),
+            np.empty((layout.MAX_DEPTH + 1, layout.OPEN_COLUMNS), np.int64),
+            np.empty(layout.COUNTS, np.int64),
+        )
         done = _kernel().scan(
-            self._addresses, lengths, cases, durations, lines, suites, children, outputs, self._texts,
-            self._offsets, self.marks, counts, self.good, _statuses(), np.empty((layout.MAX_ATTRIBUTES, 5), np.int64),
-            np.empty((layout.MAX_DEPTH + 1, 3), np.int64), np.empty(layout.COUNTS, np.int64),
+            self._addresses, lengths, cases, durations, lines, suites, children, outputs, self._texts, self._offsets,
+            self.marks, counts, self.good, _statuses(), *room,
         )  # fmt: skip
         self.done = int(done)
         self._bytes_of = counts[layout.N_BYTES :].tolist()

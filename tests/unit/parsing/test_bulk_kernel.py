@@ -1,11 +1,18 @@
 """The compiled parser takes what is well-formed, and hands back everything else for the tolerant reader to judge."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from flakeguard_pipeline.parsing.bulk import kernel, layout
 from flakeguard_pipeline.parsing.bulk.compiled import SOURCES
 from flakeguard_pipeline.parsing.bulk.read import read_bulk
 from flakeguard_pipeline.parsing.bulk.scanned import Scanned
+from flakeguard_pipeline.parsing.values import MAX_DURATION_S
+from flakeguard_pipeline.parsing.writers import ROOT_MARKS, SCHEMA, SUITE_MARKS
 from tests.support.report_frames import assert_equal, read_alone, read_together
 
 CASE = '<testcase name="a" time="1"/>'
@@ -33,6 +40,12 @@ TAKEN = {
     "blanks where they may be": document('<testcase\n name = "b"\t></testcase >'),
     "line ends of all kinds": document('<testcase name="a\r\nb">\r\n<failure>x\r\ny\rz</failure></testcase>\r'),
     "beyond ASCII": document('<testcase name="日本語😀">é</testcase>'),
+    "marks that have references": document().replace(b"<testsuites>", b'<testsuites name="jest&#32;tests">'),
+    "a mark that is long": document().replace(b"<testsuites>", f'<testsuites name="{"&#32;" * 12_000}">'.encode()),
+    "a stylesheet": document(before='<?xml-stylesheet encoding="latin-1"?>'),
+    "a carriage return in a text": document('<testcase name="b"><failure>a&#13;b</failure></testcase>'),
+    "a suite in pytest's": b'<testsuite name="pytest"><testcase name="a"/><testsuite name="x"><testcase name="b"/>'
+    b"</testsuite></testsuite>",
     "a single suite": f"<testsuite>{CASE}</testsuite>".encode(),
 }
 
@@ -91,6 +104,22 @@ HANDED_BACK = {
     "a name that is too long": document(f'<testcase name="{"n" * (layout.MAX_VALUE_BYTES + 1)}"/>'),
     "too many attributes": document(
         f"<testcase {' '.join(f'a{n}=' + chr(34) * 2 for n in range(layout.MAX_ATTRIBUTES + 1))}/>"
+    ),
+    "cases before the first suite": b'<testsuites><testcase name="a"><failure/></testcase><testcase name="a"/>'
+    b'<testsuite name="s" hostname="tbd"><testcase name="b"/></testsuite></testsuites>',
+    "a long message with a carriage return": document(
+        f'<testcase name="b"><failure message="{"&#13;" * 10 + "x " * 4998}"/></testcase>'
+    ),
+    "a carriage return in the encoding": document(before='<?xml version="1.0" encoding="UTF\r8"?>'),
+    "a control in the encoding": document(before='<?xml version="1.0" encoding="UTF-\x18"?>'),
+    "a root that is far": b" " * (layout.MAX_TAG_BYTES + 5) + document(),
+    "an end that is long": document().replace(b"</testsuites>", b"</testsuites" + b" " * (17 << 20) + b">"),
+    "a declaration that is long": document(before="<?xml" + " " * (17 << 20) + 'version="1.0"?>'),
+    "failures that do not all wait": (
+        b"<testsuite>"
+        b'<testcase name="a"><failure/></testcase>'
+        + b"".join(b'<testcase name="%d"><failure/></testcase>' % n for n in range(65_000))
+        + b'<testcase name="a"/></testsuite>'
     ),
     "too deep": document("<a>" * layout.MAX_DEPTH + "</a>" * layout.MAX_DEPTH),
 }
@@ -154,3 +183,32 @@ def test_reports_that_find_no_room_are_read_with_the_next_ones(monkeypatch: pyte
 def test_what_is_kept_of_a_function_is_forgotten_when_any_source_changes(name: str) -> None:
     closed_over = getattr(kernel, name).py_func.__closure__
     assert SOURCES in [cell.cell_contents for cell in closed_over]
+
+
+def test_the_marks_are_those_that_tell_a_writer() -> None:
+    assert {mark.decode() for mark in layout.MARKS} == {*ROOT_MARKS, *SUITE_MARKS, SCHEMA}
+
+
+def test_the_longest_duration_is_that_of_the_tolerant_reader() -> None:
+    assert layout.MAX_PLAIN_SECONDS == MAX_DURATION_S
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+def test_what_is_kept_of_a_function_may_be_damaged(tmp_path: Path, ending: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from flakeguard_pipeline.parsing.bulk.compiled import entered\n"
+        "@entered\ndef double(number):\n    return 2 * number\n"
+        "print(double(21))\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    for _ in range(2):
+        told = subprocess.run(
+            [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
+        )
+        assert told.stdout == "42\n", told.stderr
+        kept = list(tmp_path.rglob(f"*.{ending}"))
+        assert kept
+        assert all(file.stat().st_size for file in kept)
+        for file in kept:
+            file.write_bytes(b"")
