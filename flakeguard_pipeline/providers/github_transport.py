@@ -34,9 +34,6 @@ SECONDARY_LIMIT_SECONDS = 60.0
 SECONDARY_LIMIT_TRIES = 4
 """Tries under a secondary limit: the waits between them are seven minutes in all. GitHub bans those who go on."""
 
-MAX_REDIRECT_BYTES = 64 * 1024
-"""Bytes of the largest text beside a redirect that is worth reading; it is short, or empty as GitHub's is."""
-
 _CUT = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.TimeoutException, httpx.DecodingError)
 _HOP_BY_HOP = ("content-encoding", "content-length", "transfer-encoding")
 
@@ -150,13 +147,7 @@ class Identified(httpx.BaseTransport):
         while outgoing is not request:  # an installation's token comes first
             outgoing = flow.send(self._answers.handle_request(outgoing))
         flow.close()
-        response = self._inner.handle_request(request)
-        length = response.headers.get("content-length", "")
-        if response.has_redirect_location and length.isdigit() and int(length) <= MAX_REDIRECT_BYTES:
-            # a connection is used again only when its answer was read to the end
-            with contextlib.suppress(httpx.HTTPError):
-                response.read()
-        return response
+        return self._inner.handle_request(request)
 
     def close(self) -> None:
         """Do nothing: the owner closes the transport that both kinds of requests share."""

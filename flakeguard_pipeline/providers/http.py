@@ -7,14 +7,17 @@ Belongs here: HTTP. Does not belong here: what an answer means.
 """
 
 import contextlib
+import http.cookiejar
 import json
 import re
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, cast
 
 import httpx
@@ -22,6 +25,7 @@ from httpx_retries import Retry, RetryTransport
 
 from flakeguard_pipeline.domain.errors import (
     ArtifactGoneError,
+    ConfigurationError,
     SourceBusyError,
     SourceDeniedError,
     SourceError,
@@ -32,10 +36,12 @@ from flakeguard_pipeline.providers.source import RateLimit, SourceReport
 USER_AGENT = "flakeguard"
 
 MAX_TRIES = 6
-"""Requests for one thing before giving up: with the waits between them about a minute, which outlasts a deployment."""
+"""Requests for one thing before giving up: the waits between them are half a minute at most, which outlasts a restart.
+"""
 
 BACKOFF_SECONDS = 0.5
-"""The first wait between two tries; each further one is twice as long."""
+"""The first wait between two tries; each further one is twice as long. What follows an answer is a random part of twice
+that, so that clients that were refused together do not come back together."""
 
 MAX_WAIT_SECONDS = 15 * 60.0
 """The longest wait that a provider may ask of us. Beyond it the work ends, says when, and goes on there next time."""
@@ -49,18 +55,32 @@ MAX_ANSWER_BYTES = 256 * 1024**2
 MAX_DOWNLOAD_BYTES = 16 * 1024**3
 """Bytes of the largest artifact: GitHub's limit for one is ten gigabytes."""
 
+PROGRESS_BYTES = 256 * 1024
+"""Bytes that a download which is taken up must bring to count as progress: then the tries are counted anew, so that a
+line that breaks now and then brings the largest artifact, and one that brings a byte each time ends."""
+
+MAX_REFUSALS = 3
+"""Times that a store refuses what the provider sent us to it with: one address may have run out, not each."""
+
 SPOOL_BYTES = 8 * 1024**2
 """Bytes of a download that stay in memory; larger ones wait on disk."""
 
 MAX_REDIRECTS = 5
 """Redirects in a row: one to the store, perhaps one more to its region; more are a circle."""
 
+MAX_REDIRECT_BYTES = 64 * 1024
+"""Bytes of the largest text beside a redirect or a refusal that is worth reading."""
+
+KEPT_SERVERS = 4
+"""Servers whose connections are all kept for a moment: the provider, its store, and where that sends us to."""
+
 CHUNK_BYTES = 1 << 18
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({404, 410})
 _CUT = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.TimeoutException)
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_OTHER_RANGE = 416
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +110,8 @@ class PoliteTransport(httpx.BaseTransport):
     ) -> None:
         """Prepare to send at most `connections` requests at once and `requests_per_second` of them."""
         self._clock = clock or Clock()
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        counted = _Counted(
-            inner or httpx.HTTPTransport(limits=limits), report, _Pace(requests_per_second, self._clock), self._clock
-        )
+        network = inner or _Network(connections)
+        counted = _Counted(network, report, _Pace(requests_per_second, self._clock), self._clock)
         self._retrying = RetryTransport(counted, _Patience(report=report, clock=self._clock))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -103,6 +121,75 @@ class PoliteTransport(httpx.BaseTransport):
     def close(self) -> None:
         """Close all connections."""
         self._retrying.close()
+
+
+class _Network(httpx.BaseTransport):
+    """Sends requests through the proxies that the environment names (HTTPS_PROXY, ALL_PROXY, NO_PROXY, ...).
+
+    A client that is given a transport does not look for them. Requests at once are counted here and not by httpcore's
+    pool: at its bound that closes a connection to the one server for each to the other, so that neither a provider nor
+    its store keeps them, and sometimes one that another thread begins to use
+    (https://github.com/encode/httpcore/issues/1110).
+    """
+
+    def __init__(self, connections: int) -> None:
+        self._slots = threading.BoundedSemaphore(connections)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=KEPT_SERVERS * connections)
+        self._direct = httpx.HTTPTransport(limits=limits)
+        self._through: dict[str, httpx.BaseTransport] = {}
+        named = urllib.request.getproxies()
+        by_address: dict[str, httpx.BaseTransport] = {}
+        for scheme in ("http", "https"):
+            address = named.get(scheme) or named.get("all")
+            if address:
+                if address not in by_address:
+                    by_address[address] = _proxied(address, limits)
+                self._through[scheme] = by_address[address]
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        proxied = self._through.get(request.url.scheme)
+        transport = self._direct if proxied is None or _is_direct(request.url) else proxied
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._slots)
+            response = transport.handle_request(request)
+            response.stream = _Slotted(cast("httpx.SyncByteStream", response.stream), stack.pop_all())
+        return response
+
+    def close(self) -> None:
+        for transport in (self._direct, *self._through.values()):
+            transport.close()
+
+
+class _Slotted(httpx.SyncByteStream):
+    """A body that gives back the place among the requests at once when it is closed."""
+
+    def __init__(self, body: httpx.SyncByteStream, slot: contextlib.ExitStack) -> None:
+        self._body = body
+        self._slot = slot
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._body
+
+    def close(self) -> None:
+        # a second time there is nothing left to give back
+        with self._slot:
+            self._body.close()
+
+
+def _proxied(address: str, limits: httpx.Limits) -> httpx.BaseTransport:
+    try:
+        return httpx.HTTPTransport(limits=limits, proxy=address if "://" in address else f"http://{address}")
+    except (ValueError, ImportError, httpx.InvalidURL):
+        # what is below may quote a password
+        raise ConfigurationError(
+            "the proxy that the environment names cannot be used; give HTTPS_PROXY, HTTP_PROXY and ALL_PROXY as "
+            "http://host:port"
+        ) from None
+
+
+def _is_direct(url: httpx.URL) -> bool:
+    """Say whether NO_PROXY names a host, with or without its port."""
+    return bool(urllib.request.proxy_bypass(url.host) or urllib.request.proxy_bypass(url.netloc.decode("ascii")))
 
 
 class _Pace:
@@ -136,18 +223,20 @@ class _Counted(httpx.BaseTransport):
         self._clock = clock
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        waited = self._pace.wait()
+        self._report.add(requests=1, waited_seconds=self._pace.wait())
         response = self._inner.handle_request(request)
-        self._report.add(requests=1, not_modified=int(response.status_code == 304), waited_seconds=waited)
+        self._report.add(not_modified=int(response.status_code == 304))
         limit = _rate_limit(response.headers, self._clock.now())
         if limit is not None:
             self._report.limit_is(limit)
         if response.status_code == 403 and _is_limited(response.headers, limit):
             # says the same as 429, and is to be treated as that
             response.status_code = 429
-            if "retry-after" not in response.headers and limit is not None and limit.resets_at is not None:
-                seconds = (limit.resets_at - self._clock.now()).total_seconds()
-                response.headers["retry-after"] = str(max(1, round(seconds) + 1))
+        resets_at = limit.resets_at if limit is not None and limit.remaining == 0 else None
+        if response.status_code == 429 and resets_at is not None and "retry-after" not in response.headers:
+            # not every provider says how long to wait, but most say when the next period begins
+            seconds = (resets_at - self._clock.now()).total_seconds()
+            response.headers["retry-after"] = str(max(1, round(seconds) + 1))
         return response
 
     def close(self) -> None:
@@ -197,29 +286,36 @@ class _Patience(Retry):
         self._clock = clock
 
     def increment(self) -> "_Patience":
-        self._report.add(retries=1)
         return _Patience(
             self._report, self._clock, attempts_made=self.attempts_made + 1, elapsed_sleep=self.elapsed_sleep
         )
 
     def sleep(self, response: httpx.Response | Exception) -> None:
-        seconds = self._wanted(response)
+        seconds = self._asked_for(response) or self.backoff_strategy()
         if seconds > MAX_WAIT_SECONDS:
-            when = datetime.fromtimestamp(self._clock.now().timestamp() + seconds, UTC)
             raise SourceBusyError(
-                f"the provider's rate limit is used up until {when:%Y-%m-%d %H:%M} UTC; what was fetched is kept, run "
+                f"the provider's rate limit is used up until {self._moment(seconds)}; what was fetched is kept, run "
                 "again then"
             )
-        self._report.add(waited_seconds=seconds)
+        self._report.add(retries=1, waited_seconds=seconds)
         self._clock.sleep(seconds)
 
-    def _wanted(self, response: httpx.Response | Exception) -> float:
-        if isinstance(response, httpx.Response):
-            asked = response.headers.get("retry-after", "").strip()
-            with contextlib.suppress(ValueError):
-                if asked:
-                    return max(0.0, self.parse_retry_after(asked))
-        return self.backoff_strategy()
+    def _asked_for(self, response: httpx.Response | Exception) -> float:
+        """Return the seconds that `Retry-After` asks for, as a number or as a moment; 0 where it asks for none."""
+        asked = response.headers.get("retry-after", "").strip() if isinstance(response, httpx.Response) else ""
+        if asked.isascii() and asked.isdigit():
+            return float(asked)
+        # ValueError is no moment; the others are moments beyond all calendars
+        with contextlib.suppress(ValueError, TypeError, IndexError, OverflowError):
+            moment = parsedate_to_datetime(asked)
+            moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+            return max(0.0, (moment - self._clock.now()).total_seconds())
+        return 0.0
+
+    def _moment(self, seconds: float) -> str:
+        with contextlib.suppress(ValueError, OverflowError, OSError):
+            return f"{datetime.fromtimestamp(self._clock.now().timestamp() + seconds, UTC):%Y-%m-%d %H:%M} UTC"
+        return "the end of all calendars"
 
 
 class HttpSession:
@@ -242,14 +338,26 @@ class HttpSession:
         transport: httpx.BaseTransport | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Prepare to ask `base_url`; `transport` is a PoliteTransport unless a test says otherwise."""
+        """Prepare to ask `base_url`; `transport` is a PoliteTransport unless a test says otherwise.
+
+        Raises:
+            ConfigurationError: a secret cannot be sent.
+        """
         self.base_url = httpx.URL(base_url if base_url.endswith("/") else base_url + "/")
         self.report = report
         self._secrets = dict(secret_headers or {})
+        if not all(text.isascii() and text.isprintable() and text == text.strip() for text in self._secrets.values()):
+            # httpx would quote the value
+            raise ConfigurationError(
+                f"the secret for {_shown(self.base_url)} is empty, or holds a line end, blanks around it, or "
+                "characters beyond ASCII; look at what its environment variable or file really holds"
+            )
         self._clock = clock or Clock()
         self._client = httpx.Client(
             headers={"user-agent": USER_AGENT, **(headers or {})},
             timeout=timeout_seconds,
+            # a session's cookie is a secret, and cookies go to every port and subdomain of a host
+            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
             follow_redirects=False,
             trust_env=True,
             transport=transport
@@ -263,8 +371,12 @@ class HttpSession:
         self._client.close()
 
     def url(self, path: str) -> httpx.URL:
-        """Return the address of a path below the base; an absolute address stays as it is."""
-        return self.base_url.join(path)
+        """Return the address of a path below the base; an absolute address stays as it is.
+
+        Raises:
+            SourceError: it is none.
+        """
+        return _joined(self.base_url, path)
 
     def get(
         self, path: str, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
@@ -276,18 +388,14 @@ class HttpSession:
             SourceNotFoundError: 404 or 410.
             SourceError: anything else.
         """
-        with self._stream(path, params, headers) as response:
-            body = bytearray()
+        for tries in range(1, MAX_TRIES + 1):
             try:
-                for chunk in response.iter_bytes(CHUNK_BYTES):
-                    body += chunk
-                    if len(body) > MAX_ANSWER_BYTES:
-                        raise SourceError(f"{_shown(response.url)} answers with more than {MAX_ANSWER_BYTES} bytes")
-            except httpx.HTTPError as error:
-                raise _unreachable(response.url, error) from error
-            self.report.add(received_bytes=len(body))
-            response._content = bytes(body)  # what `response.read` would have set, had it a limit
-            return response
+                with self._stream(path, params, headers) as response:
+                    response._content = self._body(response)  # what `response.read` would have set, had it a limit
+                break
+            except (*_CUT, httpx.DecodingError) as error:
+                self._wait_or_give_up(path, tries, error)
+        return response
 
     def get_json(
         self, path: str, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
@@ -306,31 +414,58 @@ class HttpSession:
         """
         with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
             file = cast("BinaryIO", spool)
-            mark = ""
-            for tries in range(1, MAX_TRIES + 1):
-                resumed = {"range": f"bytes={file.tell()}-", "if-range": mark} if mark and file.tell() else {}
-                try:
-                    with self._stream(
-                        path, None, {"accept-encoding": "identity", **(headers or {}), **resumed}
-                    ) as response:
-                        if not _goes_on(response, file.tell()):
-                            file.seek(0)
-                            file.truncate()
-                        mark = _validator(response)
-                        self._receive(response, file)
-                    break
-                except SourceNotFoundError as error:
-                    raise ArtifactGoneError(str(error)) from error
-                except _CUT as error:
-                    if tries == MAX_TRIES:
-                        raise _unreachable(self.url(path), error) from error
-                    self.report.add(retries=1)
-                    self._clock.sleep(BACKOFF_SECONDS * 2 ** (tries - 1))
+            self._fetch(path, {"accept-encoding": "identity", **(headers or {})}, file)
             file.seek(0)
             yield file
 
+    def _fetch(self, path: str, headers: Mapping[str, str], file: BinaryIO) -> None:
+        """Write everything that a GET answers with to a file, from its begin."""
+        partial = _Partial(file)
+        tries, refusals, furthest = 1, 0, 0
+        while True:
+            try:
+                with self._stream(path, None, {**headers, **partial.wanted()}, also=_OTHER_RANGE) as response:
+                    partial.begin(response)
+                    self._receive(response, file)
+                    partial.end()
+                break
+            except SourceNotFoundError as error:
+                raise ArtifactGoneError(str(error)) from error
+            except SourceDeniedError as error:
+                # a store's signed address may have run out meanwhile: the provider gives another
+                refusals += 1
+                if not error.is_elsewhere or refusals == MAX_REFUSALS:
+                    raise
+                self.report.add(retries=1)
+            except _CUT as error:
+                if partial.is_resumed and file.tell() >= furthest + PROGRESS_BYTES:
+                    tries = 1
+                furthest = max(furthest, file.tell())
+                self._wait_or_give_up(path, tries, error)
+                tries += 1
+
+    def _wait_or_give_up(self, path: str, tries: int, error: httpx.HTTPError) -> None:
+        """Wait before the next try to receive what broke off."""
+        if tries == MAX_TRIES:
+            raise _unreachable(self.url(path), error) from error
+        seconds = BACKOFF_SECONDS * 2 ** (tries - 1)
+        self.report.add(retries=1, waited_seconds=seconds)
+        self._clock.sleep(seconds)
+
+    def _body(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        try:
+            for chunk in response.iter_bytes(CHUNK_BYTES):
+                body += chunk
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise SourceError(f"{_shown(response.url)} answers with more than {MAX_ANSWER_BYTES} bytes")
+        finally:
+            self.report.add(received_bytes=response.num_bytes_downloaded)
+        return bytes(body)
+
     def _receive(self, response: httpx.Response, file: BinaryIO) -> None:
-        for chunk in response.iter_raw(CHUNK_BYTES):
+        # pieces as they come: larger ones would be lost with the connection
+        for chunk in response.iter_raw():
             file.write(chunk)
             self.report.add(received_bytes=len(chunk))
             if file.tell() > MAX_DOWNLOAD_BYTES:
@@ -338,9 +473,9 @@ class HttpSession:
 
     @contextlib.contextmanager
     def _stream(
-        self, path: str, params: Mapping[str, Any] | None, headers: Mapping[str, str] | None
+        self, path: str, params: Mapping[str, Any] | None, headers: Mapping[str, str] | None, also: int | None = None
     ) -> Iterator[httpx.Response]:
-        """Yield an answer whose body was not read yet, after all redirects."""
+        """Yield an answer whose body was not read yet, after all redirects: 2xx, 304, or `also`."""
         url = self.url(path)
         for _ in range(MAX_REDIRECTS + 1):
             secrets = self._secrets if _same_origin(url, self.base_url) else {}
@@ -351,14 +486,24 @@ class HttpSession:
                 raise _unreachable(url, error) from error
             try:
                 if response.status_code in _REDIRECTS and "location" in response.headers:
-                    url, params = response.url.join(response.headers["location"]), None
+                    _read_to_its_end(response)
+                    url, params = _joined(response.url, response.headers["location"]), None
                     continue
-                _require(response)
+                if response.status_code != also:
+                    _require(response, is_elsewhere=not _same_origin(url, self.base_url))
                 yield response
                 return
             finally:
                 response.close()
         raise SourceError(f"{_shown(self.url(path))} redirects more than {MAX_REDIRECTS} times")
+
+
+def _read_to_its_end(response: httpx.Response) -> None:
+    """Read a short text, as beside a redirect: a connection is used again only when its answer was read to the end."""
+    length = _number(response.headers.get("content-length"))
+    if length is not None and length <= MAX_REDIRECT_BYTES:
+        with contextlib.suppress(httpx.HTTPError):
+            response.read()
 
 
 def read_json(response: httpx.Response) -> Any:
@@ -375,12 +520,56 @@ def read_json(response: httpx.Response) -> Any:
         ) from error
 
 
-def _goes_on(response: httpx.Response, position: int) -> bool:
-    """Say whether an answer takes up a download where it broke."""
-    if response.status_code != 206:
-        return False
-    found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
-    return found is not None and int(found[1]) == position
+class _Partial:
+    """How much of a download a file holds, and of which bytes: what to ask for, and whether an answer fits.
+
+    Answers that do not fit raise httpx.RemoteProtocolError, as a line that breaks does: what came is kept or forgotten,
+    and the next request asks for what is missing.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.is_resumed = False
+        self._file = file
+        self._mark = ""
+        self._size: int | None = None
+
+    def wanted(self) -> dict[str, str]:
+        """Return the headers that ask for the rest, if these very bytes are still there; none for the whole."""
+        position = self._file.tell()
+        return {"range": f"bytes={position}-", "if-range": self._mark} if self._mark and position else {}
+
+    def begin(self, response: httpx.Response) -> None:
+        """Prepare the file for an answer's body."""
+        was_wanted, position = bool(self.wanted()), self._file.tell()
+        self.is_resumed, self._size = False, None
+        if response.status_code == 206 and was_wanted:
+            found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
+            # not every store looks at `If-Range`
+            if found and int(found[1]) == position and _validator(response) == self._mark:
+                self.is_resumed, self._size = True, int(found[3])
+                return
+        self._forget()
+        if response.status_code == 200:
+            self._mark = _validator(response)
+        elif was_wanted:
+            raise httpx.RemoteProtocolError(f"answered with another part than was asked for ({response.status_code})")
+        else:
+            raise SourceError(
+                f"{_shown(response.url)} answers with {response.status_code} in the place of a file; run again later"
+            )
+
+    def end(self) -> None:
+        """Check that a body was the last of the download."""
+        if self._size is None or self._file.tell() == self._size:
+            return
+        if self._file.tell() > self._size:
+            self._forget()
+        raise httpx.RemoteProtocolError("answered with another number of bytes than it said")
+
+    def _forget(self) -> None:
+        self._mark = ""
+        self._file.seek(0)
+        self._file.truncate()
 
 
 def _validator(response: httpx.Response) -> str:
@@ -389,18 +578,44 @@ def _validator(response: httpx.Response) -> str:
     return "" if etag.startswith("W/") else etag
 
 
-def _require(response: httpx.Response) -> None:
+def _require(response: httpx.Response, *, is_elsewhere: bool) -> None:
     status = response.status_code
     if response.is_success or status == 304:
         return
     place = _shown(response.url)
+    if is_elsewhere and (status in (401, 403) or _has_run_out(response)):
+        raise SourceDeniedError(
+            f"{place} refuses us ({status}), where the provider has sent us; run again later, and check what the "
+            "source's token may read",
+            status=status,
+            is_elsewhere=True,
+        )
     if status in (401, 403):
-        raise SourceDeniedError(f"{place} refuses us ({status}); check the source's token and what it may read")
+        raise SourceDeniedError(
+            f"{place} refuses us ({status}); check the source's token and what it may read",
+            status=status,
+        )
     if status in _GONE:
         raise SourceNotFoundError(f"{place} is not there ({status}); check the name, and whether the token may see it")
     if status == 429:
         raise SourceBusyError(f"{place} asks us to slow down ({status}) after {MAX_TRIES} tries; run again later")
     raise SourceError(f"{place} answers with {status} after every try; run again later")
+
+
+def _has_run_out(response: httpx.Response) -> bool:
+    """Say whether a store refuses an address as too old in the way of Google's (400, and the reason in the text)."""
+    if response.status_code != 400:
+        return False
+    _read_to_its_end(response)
+    return response.is_stream_consumed and b"<Code>ExpiredToken</Code>" in response.content
+
+
+def _joined(base: httpx.URL, address: str) -> httpx.URL:
+    """Return an address that an answer gave us."""
+    try:
+        return base.join(address)
+    except httpx.InvalidURL as error:
+        raise SourceError(f"{_shown(base)} leads to something that is no address; look there by hand") from error
 
 
 def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
@@ -413,7 +628,9 @@ def _shown(url: httpx.URL) -> str:
 
 
 def _unreachable(url: httpx.URL, error: httpx.HTTPError) -> SourceError:
+    # what is wrong with our own request would be quoted from it
+    told = "" if isinstance(error, httpx.LocalProtocolError) else str(error)
     return SourceError(
-        f"{_shown(url)} cannot be reached ({type(error).__name__}: {str(error) or 'no answer'}); check the source's "
+        f"{_shown(url)} cannot be reached ({type(error).__name__}: {told or 'no answer'}); check the source's "
         "`url` and the network, then run again"
     )

@@ -128,7 +128,7 @@ class FakeGitHub:
         path = request.path[len(self.prefix) :]
         if found := re.fullmatch(r"/app/installations/(\d+)/access_tokens", path):
             return self._installation_token(request, int(found[1]))
-        if request.headers.get(":method") != "GET":
+        if request.method != "GET":
             return _error(404)
         if request.headers.get("x-github-api-version") not in ("2022-11-28", "2026-03-10"):
             return _error(400, "not a supported version")
@@ -285,7 +285,7 @@ class FakeGitHub:
     # -- the App -------------------------------------------------------------------------------------------------
 
     def _installation_token(self, request: Request, installation: int) -> Answer:
-        if request.headers.get(":method") != "POST":
+        if request.method != "POST":
             return _error(404)
         try:
             token = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -296,7 +296,7 @@ class FakeGitHub:
             return _error(401)
         if installation != self.installation_id:
             return _error(404)
-        permissions = json.loads(request.headers[":body"] or "{}").get("permissions", {})
+        permissions = json.loads(request.body or "{}").get("permissions", {})
         self.requested_permissions.append(permissions)
         if not set(permissions.items()) <= {("actions", "read"), ("metadata", "read"), ("checks", "write")}:
             return _error(422, "The permissions requested are not granted to this installation.")
@@ -441,27 +441,10 @@ def _error(status: int, message: str = "") -> Answer:
     return json_answer({"message": message or _MESSAGE.get(status, "error"), "status": str(status)}, status)
 
 
-def _with_bodies(server: ProviderServer) -> None:
-    """Let a request's method and body be known under the headers `:method` and `:body`, which nobody can send."""
-    base: Any = server._server.RequestHandlerClass
-
-    class Reading(base):  # type: ignore[misc]
-        def do_GET(self) -> None:  # noqa: N802 - the name that the base class calls
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            self.headers[":method"] = self.command
-            self.headers[":body"] = body.decode()
-            super().do_GET()
-
-        do_POST = do_GET  # noqa: N815 - the name that the base class calls
-
-    server._server.RequestHandlerClass = Reading
-
-
 @contextmanager
 def github(prefix: str = "", token: str | None = "ghp_" + "t" * 36) -> Iterator[FakeGitHub]:
     """Yield a running GitHub with a store on another port; `prefix` is /api/v3 for GitHub Enterprise Server."""
     fake = FakeGitHub(prefix, token)
     with serving(fake.answer) as api, serving(fake.stored) as store:
-        _with_bodies(api)
         fake.api, fake.store = api, store
         yield fake

@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -23,6 +23,8 @@ class Request:
     query: dict[str, str]
     headers: dict[str, str]
     address: str
+    method: str = "GET"
+    body: str = ""
 
     @property
     def target(self) -> str:
@@ -31,12 +33,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer; `cut_after` breaks the connection after that many bytes of the body."""
+    """An answer; `cut_after` breaks the connection after that many bytes of the body.
+
+    Where it has a strong `etag`, the server sends the rest of the body to who asks for that (`Range`, `If-Range`),
+    unless `ranges` is False.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     cut_after: int | None = None
+    ranges: bool = True
 
 
 def json_answer(value: Any, status: int = 200, **headers: str) -> Answer:
@@ -89,8 +96,12 @@ class ProviderServer:
             def do_GET(self) -> None:
                 split = urlsplit(self.path)
                 headers = {name.lower(): text for name, text in self.headers.items()}
-                request = Request(split.path, dict(parse_qsl(split.query)), headers, server.url)
-                answer = server.answer(request)
+                # a body that stays unread would be taken for the next request
+                body = self.rfile.read(int(headers.get("content-length", 0))).decode(errors="replace")
+                request = Request(
+                    split.path, dict(parse_qsl(split.query)), headers, server.url, self.command or "", body
+                )
+                answer = _ranged(request, server.answer(request))
                 self.send_response(answer.status)
                 for name, text in answer.headers.items():
                     self.send_header(name, text)
@@ -144,9 +155,23 @@ class ProviderServer:
         self._server.server_close()
 
 
+def _ranged(request: Request, answer: Answer) -> Answer:
+    """Return the part of an answer that `Range` wants, if `If-Range` names its ETag; else the answer."""
+    etag = next((text for name, text in answer.headers.items() if name.lower() == "etag"), "")
+    wanted = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
+    fits = etag.startswith('"') and request.headers.get("if-range") == etag
+    if not (answer.ranges and answer.status == 200 and wanted and fits):
+        return answer
+    begin, size = int(wanted[1]), len(answer.body)
+    if begin >= size:
+        return Answer(416, b"", {"content-range": f"bytes */{size}"})
+    headers = {**answer.headers, "content-range": f"bytes {begin}-{size - 1}/{size}"}
+    return replace(answer, status=206, body=answer.body[begin:], headers=headers)
+
+
 def cut(after: int) -> Callable[[Request, Answer], Answer]:
-    """Return a fault that breaks the connection in the middle of the right answer."""
-    return lambda _, right: Answer(right.status, right.body, right.headers, cut_after=after)
+    """Return a fault that breaks the connection after so many bytes of what is sent of the right answer."""
+    return lambda _, right: replace(right, cut_after=after)
 
 
 @contextmanager

@@ -379,7 +379,6 @@ def test_a_limit_that_is_used_up_is_waited_for(server: Buildkite, source: Buildk
     assert (source.report.retries, source.report.waited_seconds) == (2, 74.0)
 
 
-@pytest.mark.xfail(reason="providers/http.py reads the end of a limit from an answer 403, not yet from an answer 429")
 def test_a_limit_is_waited_for_as_buildkite_documents_it(
     server: Buildkite, source: BuildkiteSource, slept: list[float]
 ) -> None:
