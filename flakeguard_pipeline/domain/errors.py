@@ -54,7 +54,15 @@ class SourceError(OperationError):
 
 
 class SourceDeniedError(SourceError):
-    """The provider refuses our identity or what it asks for."""
+    """The provider refuses our identity (`status` 401) or what it asks for (403).
+
+    `is_elsewhere` says that it was not the provider itself but a store that it has sent us to.
+    """
+
+    def __init__(self, message: str, *, status: int = 403, is_elsewhere: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.is_elsewhere = is_elsewhere
 
 
 class SourceNotFoundError(SourceError):
