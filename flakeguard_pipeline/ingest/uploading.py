@@ -39,7 +39,7 @@ from flakeguard_pipeline.parsing.dialects import READERS
 from flakeguard_pipeline.providers.answers import moment_of
 from flakeguard_pipeline.providers.drop_gathering import RUN_FILE, ZIP
 from flakeguard_pipeline.providers.drop_objects import EXTRAS, local_path, open_store, store_options, told, tried
-from flakeguard_pipeline.providers.http import Clock
+from flakeguard_pipeline.providers.patience import Clock
 
 ROOT_SEARCH_BYTES = 1 << 20
 """Bytes in which a report's root element is looked for: comments and logs may stand before it."""

@@ -34,7 +34,8 @@ from flakeguard_pipeline.providers.answers import (
     segment,
     text_of,
 )
-from flakeguard_pipeline.providers.http import Clock, HttpSession, read_json
+from flakeguard_pipeline.providers.http import HttpSession, read_json
+from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import EVERYTHING, Access, FoundFile, FoundFolder, SourceReport, Window
 from flakeguard_pipeline.source_sections import BuildkiteSection, SecretReference
 

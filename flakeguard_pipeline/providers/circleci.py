@@ -37,7 +37,8 @@ from flakeguard_pipeline.providers.answers import (
     text_of,
 )
 from flakeguard_pipeline.providers.circleci_tests import junit_of
-from flakeguard_pipeline.providers.http import Clock, HttpSession, PoliteTransport
+from flakeguard_pipeline.providers.http import HttpSession, PoliteTransport
+from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import EVERYTHING, Access, FoundFile, FoundFolder, SourceReport, Window
 from flakeguard_pipeline.source_sections import CircleCISection, SecretReference
 

@@ -16,7 +16,7 @@ from flakeguard_pipeline.domain.errors import ConfigurationError
 from flakeguard_pipeline.providers.drop_gathering import JOB_FILE, REPORT_SUFFIXES, RUN_FILE, ZIP
 from flakeguard_pipeline.providers.drop_local import LocalTree
 from flakeguard_pipeline.providers.drop_objects import ObjectTree, local_path
-from flakeguard_pipeline.providers.http import Clock
+from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import (
     EVERYTHING,
     Access,
@@ -111,6 +111,9 @@ class DropFolder:
     def open(self, file: FoundFile) -> AbstractContextManager[BinaryIO]:
         """Open one file, whole. On a local disk a link that leads out of the drop folder is refused."""
         return self._tree.open(file.location)
+
+    def close(self) -> None:
+        """Do nothing: between two calls nothing is open."""
 
     def check(self) -> Iterator[Access]:
         """Try to list the place, and to read one file of it."""

@@ -28,7 +28,7 @@ import fsspec
 from flakeguard_pipeline.domain.errors import ArtifactGoneError, ConfigurationError, SourceDeniedError, SourceError
 from flakeguard_pipeline.normalize.redaction import redact
 from flakeguard_pipeline.providers.drop_gathering import JOB_FILE, RUN_FILE, Gathering
-from flakeguard_pipeline.providers.http import BACKOFF_SECONDS, MAX_TRIES, Clock
+from flakeguard_pipeline.providers.patience import BACKOFF_SECONDS, MAX_TRIES, Clock
 from flakeguard_pipeline.providers.source import Access, FoundFolder, SourceReport
 
 EXTRAS = {

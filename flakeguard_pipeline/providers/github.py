@@ -32,7 +32,7 @@ from flakeguard_pipeline.providers.answers import moment_of, text_of
 from flakeguard_pipeline.providers.github_check import check_access
 from flakeguard_pipeline.providers.github_client import GitHubClient, Page
 from flakeguard_pipeline.providers.github_identity import identity_of
-from flakeguard_pipeline.providers.http import Clock
+from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import EVERYTHING, Access, FoundFile, FoundFolder, SourceReport, Window
 from flakeguard_pipeline.source_sections import GitHubSection, SecretReference
 

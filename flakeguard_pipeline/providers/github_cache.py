@@ -15,7 +15,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from flakeguard_pipeline.providers.http import Clock
+from flakeguard_pipeline.providers.patience import Clock
 
 MAX_CACHED_ANSWERS = 50_000
 """Answers that are kept: the listings of some months, and the jobs and artifacts of the runs in them."""

@@ -29,14 +29,8 @@ from flakeguard_pipeline.providers.github_transport import (
     is_same_origin,
     place,
 )
-from flakeguard_pipeline.providers.http import (
-    MAX_REDIRECTS,
-    USER_AGENT,
-    Clock,
-    HttpSession,
-    PoliteTransport,
-    read_json,
-)
+from flakeguard_pipeline.providers.http import MAX_REDIRECTS, USER_AGENT, HttpSession, PoliteTransport, read_json
+from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import SourceReport
 
 if TYPE_CHECKING:

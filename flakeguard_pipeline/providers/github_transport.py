@@ -14,14 +14,8 @@ import httpx
 
 from flakeguard_pipeline.domain.errors import SourceError
 from flakeguard_pipeline.providers.github_cache import AnswerCache, CachedAnswer
-from flakeguard_pipeline.providers.http import (
-    BACKOFF_SECONDS,
-    CHUNK_BYTES,
-    MAX_ANSWER_BYTES,
-    MAX_TRIES,
-    RETRIED,
-    Clock,
-)
+from flakeguard_pipeline.providers.http import CHUNK_BYTES, MAX_ANSWER_BYTES, RETRIED
+from flakeguard_pipeline.providers.patience import BACKOFF_SECONDS, MAX_TRIES, Clock
 from flakeguard_pipeline.providers.source import SourceReport
 
 API_VERSION = "2022-11-28"

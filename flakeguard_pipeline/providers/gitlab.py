@@ -40,8 +40,9 @@ from flakeguard_pipeline.providers.answers import (
     segment,
     text_of,
 )
-from flakeguard_pipeline.providers.http import SPOOL_BYTES, Clock, HttpSession, read_json
+from flakeguard_pipeline.providers.http import SPOOL_BYTES, HttpSession, read_json
 from flakeguard_pipeline.providers.junit_xml import Outcome, WrittenCase, WrittenSuite, junit_xml, seconds_of
+from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import (
     EVERYTHING,
     Access,

@@ -12,10 +12,8 @@ import json
 import re
 import tempfile
 import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, cast
@@ -31,17 +29,10 @@ from flakeguard_pipeline.domain.errors import (
     SourceError,
     SourceNotFoundError,
 )
+from flakeguard_pipeline.providers.patience import BACKOFF_SECONDS, MAX_TRIES, Clock
 from flakeguard_pipeline.providers.source import RateLimit, SourceReport
 
 USER_AGENT = "flakeguard"
-
-MAX_TRIES = 6
-"""Requests for one thing before giving up: the waits between them are half a minute at most, which outlasts a restart.
-"""
-
-BACKOFF_SECONDS = 0.5
-"""The first wait between two tries; each further one is twice as long. What follows an answer is a random part of twice
-that, so that clients that were refused together do not come back together."""
 
 MAX_WAIT_SECONDS = 15 * 60.0
 """The longest wait that a provider may ask of us. Beyond it the work ends, says when, and goes on there next time."""
@@ -81,14 +72,6 @@ _GONE = frozenset({404, 410})
 _CUT = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.TimeoutException)
 _OTHER_RANGE = 416
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """The machine's clock, and waiting; tests pass their own."""
-
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    sleep: Callable[[float], None] = time.sleep
 
 
 class PoliteTransport(httpx.BaseTransport):

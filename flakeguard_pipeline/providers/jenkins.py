@@ -41,8 +41,9 @@ from flakeguard_pipeline.providers.answers import (
     segment,
     text_of,
 )
-from flakeguard_pipeline.providers.http import Clock, HttpSession
+from flakeguard_pipeline.providers.http import HttpSession
 from flakeguard_pipeline.providers.junit_xml import Outcome, WrittenCase, WrittenSuite, junit_xml, seconds_of
+from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import (
     EVERYTHING,
     Access,

@@ -25,7 +25,7 @@ from flakeguard_pipeline.source_sections import (
 )
 
 if TYPE_CHECKING:
-    from flakeguard_pipeline.providers.http import Clock
+    from flakeguard_pipeline.providers.patience import Clock
 
 
 def build_source(
@@ -81,9 +81,7 @@ def opened_source(
     """Yield the source that a section describes, and close its connections afterwards. Raises as `build_source`."""
     source = build_source(section, environment=environment, cache_dir=cache_dir)
     with contextlib.ExitStack() as stack:
-        close = getattr(source, "close", None)  # a drop folder has nothing to close
-        if close is not None:
-            stack.callback(close)
+        stack.callback(source.close)
         yield source
 
 

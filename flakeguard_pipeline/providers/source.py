@@ -174,6 +174,10 @@ class ArtifactSource(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Let go of connections and what else is held open. Nothing is asked of the source afterwards."""
+        ...
+
     def check(self) -> Iterator[Access]:
         """Try what the source is to read, and say for each whether it may; raises nothing."""
         ...

@@ -25,7 +25,7 @@ from flakeguard_pipeline.ingest import uploading
 from flakeguard_pipeline.ingest.landing import describe
 from flakeguard_pipeline.ingest.uploading import place_at, upload
 from flakeguard_pipeline.providers.drop_folder import DropFolder
-from flakeguard_pipeline.providers.http import Clock
+from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import FoundFolder
 from tests.support.object_store import ObjectStore, running_object_store
 from tests.support.provider_server import Answer, Fault, Request, cut, serving

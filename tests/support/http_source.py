@@ -13,7 +13,8 @@ from typing import Any, BinaryIO, cast
 
 from flakeguard_pipeline.domain.digests import stable_id
 from flakeguard_pipeline.domain.errors import SourceError
-from flakeguard_pipeline.providers.http import Clock, HttpSession
+from flakeguard_pipeline.providers.http import HttpSession
+from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import EVERYTHING, Access, FoundFile, FoundFolder, SourceReport, Window
 from tests.support.drops import START, case, report, run_object, zipped
 from tests.support.provider_server import NOT_FOUND, Answer, Request, json_answer

@@ -14,7 +14,7 @@ from flakeguard_pipeline.ingest import landing
 from flakeguard_pipeline.ingest.pulling import FAILURES_IN_A_ROW, Pace, PullOutcome, pull
 from flakeguard_pipeline.landing.cursors import MAX_UNFINISHED_DAYS, Cursor, read_cursor
 from flakeguard_pipeline.landing.zone import LandingZone
-from flakeguard_pipeline.providers.http import MAX_TRIES
+from flakeguard_pipeline.providers.patience import MAX_TRIES
 from flakeguard_pipeline.providers.source import EVERYTHING, Window
 from tests.support.drops import START, case, report, zipped
 from tests.support.http_source import PAGE, HttpSource, Patience, World

@@ -36,7 +36,7 @@ from flakeguard_pipeline.ingest.uploading import (
 )
 from flakeguard_pipeline.parsing.github_run import parse_run
 from flakeguard_pipeline.providers.drop_folder import DropFolder
-from flakeguard_pipeline.providers.http import MAX_TRIES, Clock
+from flakeguard_pipeline.providers.patience import MAX_TRIES, Clock
 from flakeguard_pipeline.providers.source import FoundFolder
 
 REPORT = b'<testsuite name="s"><testcase classname="c" name="test_%d"/></testsuite>'

@@ -25,7 +25,7 @@ from flakeguard_pipeline.parsing.github_run import parse_run
 from flakeguard_pipeline.providers import buildkite as subject
 from flakeguard_pipeline.providers.answers import full_name_of
 from flakeguard_pipeline.providers.buildkite import BuildkiteSource, build_buildkite, run_of
-from flakeguard_pipeline.providers.http import Clock
+from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import FoundFile, FoundFolder, Window
 from flakeguard_pipeline.source_sections import BuildkiteSection
 from tests.support.buildkite_server import SIGNATURE, TOKEN, Buildkite, buildkite, job

@@ -23,7 +23,7 @@ from flakeguard_pipeline.parsing.reports import parse_report
 from flakeguard_pipeline.providers import circleci as subject
 from flakeguard_pipeline.providers.circleci import CircleCISource, build_circleci
 from flakeguard_pipeline.providers.circleci_tests import junit_of
-from flakeguard_pipeline.providers.http import Clock
+from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import FoundFile, FoundFolder, SourceReport, Window
 from flakeguard_pipeline.source_sections import CircleCISection
 from tests.support.circleci_server import PROJECT_ID, SIGNATURE, SLUG, TOKEN, CircleCI, case, circleci, written

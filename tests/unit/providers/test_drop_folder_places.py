@@ -17,7 +17,7 @@ from flakeguard_pipeline.domain.errors import (
 )
 from flakeguard_pipeline.providers import drop_objects
 from flakeguard_pipeline.providers.drop_folder import DropFolder
-from flakeguard_pipeline.providers.http import MAX_TRIES, Clock
+from flakeguard_pipeline.providers.patience import MAX_TRIES, Clock
 from flakeguard_pipeline.providers.source import ArtifactSource, FoundFile, Window
 
 

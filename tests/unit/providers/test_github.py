@@ -24,7 +24,7 @@ from flakeguard_pipeline.domain.errors import (
 )
 from flakeguard_pipeline.parsing.github_run import parse_run
 from flakeguard_pipeline.providers.github import GitHubSource, build_github
-from flakeguard_pipeline.providers.http import Clock
+from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import FoundFile, FoundFolder, Window
 from flakeguard_pipeline.source_sections import GitHubSection
 from tests.support.github_server import FakeArtifact, FakeAttempt, FakeGitHub, FakeRun, github

@@ -23,7 +23,7 @@ from flakeguard_pipeline.domain.errors import ConfigurationError, SourceDeniedEr
 from flakeguard_pipeline.providers.github import GitHubSource, build_github
 from flakeguard_pipeline.providers.github_cache import AnswerCache, CachedAnswer
 from flakeguard_pipeline.providers.github_runs import DAY, MAX_DAYS_APART, middle, spans
-from flakeguard_pipeline.providers.http import Clock
+from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import Access, FoundFile, Window
 from flakeguard_pipeline.source_sections import GitHubSection
 from tests.support.github_server import SIGNATURE, FakeArtifact, FakeAttempt, FakeGitHub, FakeRun, github

@@ -24,7 +24,7 @@ from flakeguard_pipeline.domain.model import RunAttempt, RunStatus
 from flakeguard_pipeline.parsing.github_run import parse_run
 from flakeguard_pipeline.parsing.reports import parse_report
 from flakeguard_pipeline.providers.gitlab import GitLabSource, build_gitlab, repack
-from flakeguard_pipeline.providers.http import Clock
+from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import EVERYTHING, ArtifactSource, FoundFile, FoundFolder, Window
 from flakeguard_pipeline.source_sections import GitLabSection
 from tests.support.gitlab_server import (

@@ -24,7 +24,8 @@ from flakeguard_pipeline.domain.errors import (
     SourceNotFoundError,
 )
 from flakeguard_pipeline.providers import http as subject
-from flakeguard_pipeline.providers.http import MAX_REDIRECTS, MAX_REFUSALS, MAX_TRIES, HttpSession
+from flakeguard_pipeline.providers.http import MAX_REDIRECTS, MAX_REFUSALS, HttpSession
+from flakeguard_pipeline.providers.patience import MAX_TRIES
 from flakeguard_pipeline.providers.source import SourceReport
 from tests.support.http_source import Patience
 from tests.support.provider_server import Answer, Fault, ProviderServer, Request, cut, json_answer, serving

@@ -22,9 +22,9 @@ from flakeguard_pipeline.domain.errors import (
 from flakeguard_pipeline.domain.model import RunAttempt, RunStatus
 from flakeguard_pipeline.parsing.github_run import parse_run
 from flakeguard_pipeline.parsing.reports import parse_report
-from flakeguard_pipeline.providers.http import Clock
 from flakeguard_pipeline.providers.jenkins import JenkinsSource, build_jenkins
 from flakeguard_pipeline.providers.junit_xml import WrittenCase, WrittenSuite, junit_xml
+from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import EVERYTHING, FoundFile, FoundFolder, Window
 from flakeguard_pipeline.source_sections import JenkinsSection
 from tests.support.jenkins_server import (
