@@ -58,6 +58,7 @@ docs: $(STAMP)  ## write the generated reference pages anew
 bench: $(STAMP)  ## the benchmarks, with where the time goes
 	@$(BIN)/python -m benchmarks.idle_run
 	@$(BIN)/python -m benchmarks.reports
+	@$(BIN)/python -m benchmarks.sources
 
 fuzz: $(STAMP)  ## damage reports at random, SECONDS=60 long, and look how they are read
 	@$(BIN)/python -m tests.fuzz.fuzz_reports --seconds $(or $(SECONDS),60) $(FUZZ_ARGS)

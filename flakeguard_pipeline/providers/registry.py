@@ -80,8 +80,7 @@ def opened_source(
 ) -> Iterator[ArtifactSource]:
     """Yield the source that a section describes, and close its connections afterwards. Raises as `build_source`."""
     source = build_source(section, environment=environment, cache_dir=cache_dir)
-    with contextlib.ExitStack() as stack:
-        stack.callback(source.close)
+    with contextlib.closing(source):
         yield source
 
 
