@@ -51,11 +51,18 @@ ASSETS = {
         "flakiness", ("core/test_execution", "staging/stg_run_attempt", "staging/stg_test_alias")
     ),
     "intermediate/int_test_attempt": Shown("flakiness", ("staging/stg_test_execution",)),
+    "marts/failure_signature": Shown("core", ("intermediate/int_test_attempt", "staging/stg_test_execution")),
+    "marts/flake_trend": Shown("core", ("intermediate/int_test_attempt", "staging/stg_run_attempt")),
+    "marts/flakiness_by_suite": Shown("flakiness", ("marts/test_health",)),
     "marts/quarantine": Shown(
         "quarantine", ("core/run_attempt", "flakiness/health_snapshot", "quarantine/quarantine_event")
     ),
     "marts/quarantine_event": Shown("quarantine", ("core/run_attempt", "quarantine/quarantine_event")),
     "marts/report_health": Shown("core", ("core/rejected_artifact", "core/test_execution", "staging/stg_run_attempt")),
+    "marts/source_freshness": Shown(
+        "core", ("core/rejected_artifact", "core/run_attempt", "staging/stg_run_attempt")
+    ),
+    "marts/test_duration": Shown("flakiness", ("flakiness/health_snapshot", "staging/stg_test_execution")),
     "marts/test_execution": Shown("core", ("staging/stg_test_execution",)),
     "marts/test_health": Shown("flakiness", ("core/run_attempt", "flakiness/health_snapshot")),
     "quarantine/quarantine_event": Shown("quarantine", ("flakiness/health_snapshot",)),
