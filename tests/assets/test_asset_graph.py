@@ -35,6 +35,22 @@ ASSETS = {
     "core/run_attempt": Shown("core", RAW, daily=True),
     "core/test_execution": Shown("core", RAW, daily=True),
     "delivery/quarantine_export": Shown("delivery", ("quarantine/quarantine_event",)),
+    "delivery/read_copy": Shown(
+        "delivery",
+        (
+            "delivery/quarantine_export",
+            "marts/failure_signature",
+            "marts/flake_trend",
+            "marts/flakiness_by_suite",
+            "marts/quarantine",
+            "marts/quarantine_event",
+            "marts/report_health",
+            "marts/source_freshness",
+            "marts/test_duration",
+            "marts/test_execution",
+            "marts/test_health",
+        ),
+    ),
     "flakiness/health_snapshot": Shown(
         "flakiness", ("intermediate/int_inferred_pass", "intermediate/int_test_attempt")
     ),
@@ -59,9 +75,7 @@ ASSETS = {
     ),
     "marts/quarantine_event": Shown("quarantine", ("core/run_attempt", "quarantine/quarantine_event")),
     "marts/report_health": Shown("core", ("core/rejected_artifact", "core/test_execution", "staging/stg_run_attempt")),
-    "marts/source_freshness": Shown(
-        "core", ("core/rejected_artifact", "core/run_attempt", "staging/stg_run_attempt")
-    ),
+    "marts/source_freshness": Shown("core", ("core/rejected_artifact", "core/run_attempt", "staging/stg_run_attempt")),
     "marts/test_duration": Shown("flakiness", ("flakiness/health_snapshot", "staging/stg_test_execution")),
     "marts/test_execution": Shown("core", ("staging/stg_test_execution",)),
     "marts/test_health": Shown("flakiness", ("core/run_attempt", "flakiness/health_snapshot")),
@@ -86,6 +100,7 @@ OWN_CHECKS = {
     "core/run_attempt:every_attempt_was_read": False,
     "core/test_execution:executions_are_sound": True,
     "delivery/quarantine_export:every_repository_was_exported": False,
+    "delivery/read_copy:the_copy_is_current": False,
     "flakiness/health_snapshot:every_repository_was_scored": False,
     "quarantine/quarantine_event:every_repository_was_decided": False,
     **{f"{each}:every_source_was_landed": False for each in RAW},
@@ -166,7 +181,9 @@ def test_checks_block_where_they_must(definitions: dg.Definitions):
 
 
 @pytest.mark.parametrize("job", sorted(JOBS))
-def test_jobs_make_what_they_say_and_every_step_lands_or_opens_the_warehouse_alone(definitions: dg.Definitions, job: str):
+def test_jobs_make_what_they_say_and_every_step_lands_or_opens_the_warehouse_alone(
+    definitions: dg.Definitions, job: str
+):
     resolved = definitions.resolve_job_def(job)
     made = {name(key) for key in resolved.asset_layer.executable_asset_keys} if JOBS[job] else set()
     assert made == JOBS[job]
