@@ -153,9 +153,13 @@ def _answer(answer: "Answer", form: str, out: Path | None, limit: int | None) ->
     else:
         parts = csv_lines(names, shown) if form == "csv" else json_lines(names, shown)
     if out is None:
-        for part in parts:
-            # as bytes: CSV ends its lines by itself, also where the platform would add to that
-            click.echo(part.encode(), nl=False)
+        try:
+            for part in parts:
+                # as bytes: CSV ends its lines by itself, also where the platform would add to that
+                click.echo(part.encode(), nl=False)
+        except BrokenPipeError:  # `| head` has read enough
+            _drop_output()
+            return False
     else:
         _write(out, "".join(parts).encode())
     return limit is not None and next(rows, None) is not None
@@ -167,6 +171,16 @@ def _width() -> int | None:
     import sys
 
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _drop_output() -> None:
+    """Send what is still buffered nowhere, so that Python does not complain about the closed pipe at its end."""
+    import os
+    import sys
+
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _write(out: Path | None, data: bytes) -> None:

@@ -400,6 +400,18 @@ def test_an_answer_that_was_cut_says_so(asked: Asked, tmp_path: Path) -> None:
     assert whole.err == ""
 
 
+def test_who_has_read_enough_may_close_the_pipe(asked: Asked) -> None:
+    folder = asked.warehouse.path.parent
+    command = [str(FLAKEGUARD), "sql", "--warehouse", "warehouse.duckdb", "--format", "csv", "from range(200000)"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"range\r\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("statement", "says"),
     [
