@@ -54,6 +54,7 @@ lock:  ## resolve requirements.lock anew (needs uv)
 
 docs: $(STAMP)  ## write the generated reference pages anew
 	@$(BIN)/python -m flakeguard_pipeline.warehouse.dictionary docs/reference/warehouse.md
+	@$(BIN)/python -m flakeguard_pipeline.warehouse.questions_page docs/reference/queries.md
 
 bench: $(STAMP)  ## the benchmarks, with where the time goes
 	@$(BIN)/python -m benchmarks.idle_run

@@ -10,6 +10,7 @@ from assets.core.alias_proposal import alias_proposal
 from assets.core.inferred_pass import inferred_pass
 from assets.core.loaded import core_tables
 from assets.delivery.quarantine_export import quarantine_export
+from assets.delivery.read_copy import read_copy
 from assets.flakiness.health_snapshot import health_snapshot
 from assets.jobs import JOBS, score_idle
 from assets.quarantine.quarantine_event import quarantine_event
@@ -28,6 +29,7 @@ PYTHON_ASSETS = [
     health_snapshot,
     quarantine_event,
     quarantine_export,
+    read_copy,
 ]
 
 
@@ -59,7 +61,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
 def build_idle_defs(resource_overrides: Mapping[str, Any]) -> dg.Definitions:
     """Return what a run with nothing new needs: the assets that depend on the moment, and no dbt."""
     return dg.Definitions(
-        assets=[health_snapshot, quarantine_event, quarantine_export],
+        assets=[health_snapshot, quarantine_event, quarantine_export, read_copy],
         jobs=[score_idle],
         resources=resource_overrides,
         executor=dg.in_process_executor,

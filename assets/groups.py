@@ -11,7 +11,7 @@ GROUPS = {
     CORE: "What they say, normalised: run attempts, reports, executions of test cases.",
     FLAKINESS: "Roll-ups and what the statistics say of each test variant.",
     QUARANTINE: "Decisions, every one an appended event.",
-    DELIVERY: "What CI jobs consume.",
+    DELIVERY: "What CI jobs consume, and the copy that people query.",
 }
 
 OWNERS = ["team:test-infrastructure"]

@@ -39,7 +39,7 @@ score = dg.define_asset_job(
     "score",
     selection=dg.AssetSelection.groups(CORE, FLAKINESS, QUARANTINE, DELIVERY) - _LOADED,
     tags=RETRIES,
-    description="Roll up, score, decide and export, from what is loaded.",
+    description="Roll up, score, decide, export and refresh the read-only copy, from what is loaded.",
 )
 
 export = dg.define_asset_job(

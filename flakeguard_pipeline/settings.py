@@ -125,6 +125,7 @@ class ConfigFile(_Section):
     warehouse: str | None = None
     landing: str | None = None
     out: str | None = None
+    read_copy: StrictBool = True
     sources: tuple[AnySource, ...] = ()
     default_branch: str | None = None
     variant: VariantSection = VariantSection()
@@ -178,6 +179,7 @@ class Settings:
     scoring: ScoringParameters
     policy: Policy
     valid_for_hours: int
+    read_copy: bool
 
     @property
     def dagster_home(self) -> Path:
@@ -276,6 +278,7 @@ def load_settings(
         scoring=_built(document, ("scoring",), ScoringParameters, file.scoring.model_dump()),
         policy=_built(document, ("policy",), Policy, file.policy.model_dump()),
         valid_for_hours=file.export.valid_for_hours,
+        read_copy=file.read_copy,
     )
 
 

@@ -18,8 +18,11 @@ from flakeguard_pipeline.bundled import bundled
 from flakeguard_pipeline.warehouse import builds, load
 from flakeguard_pipeline.warehouse.migrate import upgrade
 
-ROLLUPS = "staging intermediate marts.test_execution marts.report_health"
-MARTS = "marts.test_health marts.quarantine marts.quarantine_event"
+ROLLUPS = (
+    "staging intermediate marts.test_execution marts.report_health marts.failure_signature marts.flake_trend "
+    "marts.source_freshness"
+)
+MARTS = "marts.test_health marts.quarantine marts.quarantine_event marts.flakiness_by_suite marts.test_duration"
 
 GROUP_OF_FOLDER = {"staging": CORE, "intermediate": FLAKINESS}
 
@@ -93,5 +96,7 @@ def build_dbt_assets(manifest: Path) -> list[dg.AssetsDefinition]:
 
 def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource, place: Workspace) -> Iterator[Any]:
     place.progress.stage("build", None)
-    arguments = ["build", "--vars", variables(place.settings, place.warehouse.path)]
+    # dbt's unit tests are about its models, not about these data: `make test` runs them.
+    arguments = ["build", "--exclude-resource-type", "unit_test"]
+    arguments += ["--vars", variables(place.settings, place.warehouse.path)]
     yield from dbt.cli(arguments, context=context, target_path=target_path(place.settings)).stream()

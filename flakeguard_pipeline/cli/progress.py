@@ -23,6 +23,7 @@ STAGES = {
     "score": "Scoring test variants",
     "decide": "Deciding",
     "export": "Writing exports",
+    "copy": "Refreshing the read-only copy",
 }
 
 LINE_EVERY_SECONDS = 10.0

@@ -391,7 +391,7 @@ class _Pull:
             raise step.error
         if step.error is not None and folder.error is None:
             folder.error = step.error
-            if isinstance(step.error, SourceDeniedError | SourceBusyError) or _is_ours(step.error):
+            if _is_final(step.error):
                 self._fail(folder)
                 self._give_up(step.error)
                 return
@@ -453,6 +453,14 @@ class _Pull:
         self._outcome.is_complete = False
         if self.stop is None:
             self.stop = f"stopped before the end: {_line(error)}"
+
+
+def _is_final(error: Exception) -> bool:
+    """Say whether going on is of no use for any folder: the provider refuses us, or we cannot."""
+    if isinstance(error, SourceDeniedError):
+        # a store that refuses what the provider has sent us to it for refuses one artifact
+        return not error.is_elsewhere
+    return isinstance(error, SourceBusyError) or _is_ours(error)
 
 
 def _is_ours(error: Exception) -> bool:

@@ -35,6 +35,22 @@ ASSETS = {
     "core/run_attempt": Shown("core", RAW, daily=True),
     "core/test_execution": Shown("core", RAW, daily=True),
     "delivery/quarantine_export": Shown("delivery", ("quarantine/quarantine_event",)),
+    "delivery/read_copy": Shown(
+        "delivery",
+        (
+            "delivery/quarantine_export",
+            "marts/failure_signature",
+            "marts/flake_trend",
+            "marts/flakiness_by_suite",
+            "marts/quarantine",
+            "marts/quarantine_event",
+            "marts/report_health",
+            "marts/source_freshness",
+            "marts/test_duration",
+            "marts/test_execution",
+            "marts/test_health",
+        ),
+    ),
     "flakiness/health_snapshot": Shown(
         "flakiness", ("intermediate/int_inferred_pass", "intermediate/int_test_attempt")
     ),
@@ -51,11 +67,16 @@ ASSETS = {
         "flakiness", ("core/test_execution", "staging/stg_run_attempt", "staging/stg_test_alias")
     ),
     "intermediate/int_test_attempt": Shown("flakiness", ("staging/stg_test_execution",)),
+    "marts/failure_signature": Shown("core", ("intermediate/int_test_attempt", "staging/stg_test_execution")),
+    "marts/flake_trend": Shown("core", ("intermediate/int_test_attempt", "staging/stg_run_attempt")),
+    "marts/flakiness_by_suite": Shown("flakiness", ("marts/test_health",)),
     "marts/quarantine": Shown(
         "quarantine", ("core/run_attempt", "flakiness/health_snapshot", "quarantine/quarantine_event")
     ),
     "marts/quarantine_event": Shown("quarantine", ("core/run_attempt", "quarantine/quarantine_event")),
     "marts/report_health": Shown("core", ("core/rejected_artifact", "core/test_execution", "staging/stg_run_attempt")),
+    "marts/source_freshness": Shown("core", ("core/rejected_artifact", "core/run_attempt", "staging/stg_run_attempt")),
+    "marts/test_duration": Shown("flakiness", ("flakiness/health_snapshot", "staging/stg_test_execution")),
     "marts/test_execution": Shown("core", ("staging/stg_test_execution",)),
     "marts/test_health": Shown("flakiness", ("core/run_attempt", "flakiness/health_snapshot")),
     "quarantine/quarantine_event": Shown("quarantine", ("flakiness/health_snapshot",)),
@@ -79,6 +100,7 @@ OWN_CHECKS = {
     "core/run_attempt:every_attempt_was_read": False,
     "core/test_execution:executions_are_sound": True,
     "delivery/quarantine_export:every_repository_was_exported": False,
+    "delivery/read_copy:the_copy_is_current": False,
     "flakiness/health_snapshot:every_repository_was_scored": False,
     "quarantine/quarantine_event:every_repository_was_decided": False,
     **{f"{each}:every_source_was_landed": False for each in RAW},

@@ -57,6 +57,7 @@ def test_a_step_waits_for_its_place_under_the_command_line_too(place: Place):
             "flakiness__health_snapshot",
             "quarantine__quarantine_event",
             "delivery__quarantine_export",
+            "delivery__read_copy",
         ]
         assert storage.get_concurrency_info(WAREHOUSE_POOL).claimed_slots == []
 

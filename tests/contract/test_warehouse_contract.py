@@ -51,6 +51,26 @@ COLUMNS = {
         "org", "repository", "workflow", "run_id", "run_attempt", "artifact", "path", "level", "reason_codes",
         "reasons", "dialect", "executions", "run_started_at", "run_url",
     ),
+    "marts.flakiness_by_suite": (
+        "org", "repository", "suite", "variant", "test_variants", "flaky", "broken", "fixed", "healthy",
+        "insufficient_evidence", "executions", "failures", "same_commit_flips", "as_of",
+    ),
+    "marts.failure_signature": (
+        *IDENTITY, "failure_signature", "failure_message", "failures", "flaky_failures", "run_attempts",
+        "first_seen_at", "last_seen_at", "last_run_url",
+    ),
+    "marts.flake_trend": (
+        "org", "repository", "week_start", "run_attempts", "failed_run_attempts", "flaked_run_attempts",
+        "test_variants", "flaked_test_variants", "executions", "failures", "flaky_failures",
+    ),
+    "marts.test_duration": (
+        *IDENTITY, "recent_executions", "earlier_executions", "recent_median_us", "earlier_median_us", "slowdown_us",
+        "recent_total_us", "as_of",
+    ),
+    "marts.source_freshness": (
+        "org", "source", "provider", "repository", "run_attempts", "files", "size_bytes", "rejected_files",
+        "oldest_run_started_at", "newest_run_started_at", "newest_known_at",
+    ),
     "flakiness.health_snapshot": ("org", "test_key", "variant", "as_of", "status"),
     "core.rejected_artifact": ("org", "run_id", "artifact", "path", "reason_code", "reason", "detail"),
     "core.inferred_pass": ("org", "run_id", "run_attempt", "job_id", "test_key", "variant"),
@@ -62,10 +82,26 @@ KEYS = {
     "marts.quarantine_event": ("decision_id",),
     "marts.test_execution": ("org", "repository_id", "run_id", "run_attempt", "report_id", "ordinal"),
     "marts.report_health": ("org", "repository_id", "run_id", "run_attempt", "artifact", "path", "digest"),
+    "marts.flakiness_by_suite": ("org", "repository_id", "suite", "variant"),
+    "marts.failure_signature": ("org", "repository_id", "failure_signature", "test_id"),
+    "marts.flake_trend": ("org", "repository_id", "week_start"),
+    "marts.test_duration": ("org", "repository_id", "test_id"),
+    "marts.source_freshness": ("org", "source", "repository_id"),
     "flakiness.health_snapshot": ("org", "repository_id", "as_of", "test_key", "variant"),
 }
 
-MARTS = ("test_health", "quarantine", "quarantine_event", "test_execution", "report_health")
+MARTS = (
+    "test_health",
+    "quarantine",
+    "quarantine_event",
+    "test_execution",
+    "report_health",
+    "flakiness_by_suite",
+    "failure_signature",
+    "flake_trend",
+    "test_duration",
+    "source_freshness",
+)
 STATUSES = {"healthy", "flaky", "broken", "fixed", "insufficient_evidence"}
 OUTCOMES = {"passed", "failed", "errored", "skipped"}
 STATES = {"", "quarantined", "released", "expired"}

@@ -308,7 +308,7 @@ def test_a_first_run_says_on_standard_error_how_far_it_is(story: Told) -> None:
     lines = story.ended["first"].err.splitlines()
     assert lines[0] == "Looking for what is new"
     assert "Landing artifacts (25)" in lines
-    assert lines[-1] == "Writing exports (1)"
+    assert lines[-2:] == ["Writing exports (1)", "Refreshing the read-only copy"]
 
 
 def test_a_second_run_finds_nothing_new_and_leaves_the_same_bytes(story: Told) -> None:
@@ -318,6 +318,7 @@ def test_a_second_run_finds_nothing_new_and_leaves_the_same_bytes(story: Told) -
     assert story.exports["again"] == story.exports["first"]
     assert story.events["again"] == story.events["first"] == 1
     assert "Building" not in again.err
+    assert "Refreshing" not in again.err
 
 
 def test_the_same_drop_in_another_workspace_gives_the_same_exports_and_words(

@@ -13,7 +13,7 @@ from tests.support.killing import Moment, Workspace, two_repositories
 
 SEED = 20260302
 
-STAGES = {"start", "look", "land", "load", "check", "rollups", "score", "decide", "marts", "export"}
+STAGES = {"start", "look", "land", "load", "check", "rollups", "score", "decide", "marts", "export", "copy"}
 
 MIGRATION = [("start: migration begins", 1), ("start: table made", 14), ("start: migrated", 1)]
 INSTANCE = [("start: instance file written", 2), ("start: instance file renamed", 1), ("look: begins", 1)]
@@ -75,6 +75,9 @@ CHAINS: list[list[tuple[str, int]]] = [
         ("export: export written", 2),
         (EXPORTED, 1),
         ("export: event stored", 5),
+        ("copy: begins", 1),
+        ("copy: read copy written", 1),
+        ("copy: read copy renamed", 1),
     ],
     [
         ("start: table made", 14),
@@ -96,17 +99,19 @@ class Contents:
     """All that a run leaves for others."""
 
     tables: dict[str, list[tuple[Any, ...]]]
+    read_copy: dict[str, list[tuple[Any, ...]]]
     landing: dict[str, bytes]
     exports: dict[str, bytes]
 
 
 def contents(workspace: Workspace) -> Contents:
-    return Contents(tables(workspace), files(workspace.landing), files(workspace.exports))
+    copy = workspace.warehouse.with_name("warehouse.read.duckdb")
+    return Contents(tables(workspace.warehouse), tables(copy), files(workspace.landing), files(workspace.exports))
 
 
-def tables(workspace: Workspace) -> dict[str, list[tuple[Any, ...]]]:
+def tables(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Return the rows of every table and view, sorted by all columns."""
-    with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
+    with duckdb.connect(str(path), read_only=True) as connection:
         connection.execute("set timezone = 'UTC'")
         found = connection.execute(
             "select table_schema || '.' || table_name from information_schema.tables order by all"
@@ -118,6 +123,7 @@ def assert_equal(left: Contents, undisturbed: Contents, told: str) -> None:
     assert left.tables.keys() == undisturbed.tables.keys(), told
     for name, rows in undisturbed.tables.items():
         assert left.tables[name] == rows, f"{name}: {told}"
+    assert left.read_copy == left.tables, told
     assert left.exports == undisturbed.exports, told
     assert left.landing.keys() == undisturbed.landing.keys(), told
     assert left.landing == undisturbed.landing, told

@@ -276,6 +276,7 @@ def _wrap_renames(moments: _Moments) -> None:
         "/home/dagster/": "instance file",
         "/manifest-": "dbt manifest",
         "/quarantine.json": "export",
+        "/warehouse.read.duckdb": "read copy",
     }
 
     def replace(source: Any, target: Any, **kwargs: Any) -> None:

@@ -65,6 +65,11 @@ def test_the_configuration_is_the_one_that_is_named_else_that_of_the_variable_el
     assert load_settings(environment={}).org == "flakeguard"
 
 
+def test_the_read_only_copy_is_switched_off_by_a_truth_value_and_no_word() -> None:
+    assert not loaded("read_copy: false\n").read_copy
+    assert "read_copy: input should be a valid boolean" in refused('read_copy: "no"\n')
+
+
 def test_no_configuration_at_all_is_the_defaults() -> None:
     settings = load_settings(environment={})
     assert settings == loaded("")
@@ -74,6 +79,7 @@ def test_no_configuration_at_all_is_the_defaults() -> None:
     assert settings.out == Path(".flakeguard/quarantine")
     assert settings.dagster_home == Path(".flakeguard/dagster")
     assert settings.valid_for_hours == 72
+    assert settings.read_copy
     assert settings.policy.enabled
     assert settings.scoring.window_days == 90
 
