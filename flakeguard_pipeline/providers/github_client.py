@@ -44,10 +44,6 @@ PER_PAGE = 100
 MAX_PAGES = 400
 """Pages of one listing: GitHub itself ends an unfiltered one there. A source that has more repeats itself."""
 
-FRESH_REDIRECTS = 3
-"""Times that a download begins again after a refusal: the store's address holds for a minute, and a wait outlasts it.
-A refusal by GitHub itself costs as many requests, once."""
-
 HEADERS = {"X-GitHub-Api-Version": API_VERSION}
 
 _PERMISSIONS = re.compile(r"[a-z_]+=[a-z]+(?:[,;] ?[a-z_]+=[a-z]+)*")
@@ -234,16 +230,10 @@ class GitHubClient:
             SourceError: anything else.
         """
         with contextlib.ExitStack() as stack:
-            for tries in range(1, FRESH_REDIRECTS + 1):
-                try:
-                    file = stack.enter_context(self._downloads.download(location))
-                    break
-                except SourceDeniedError:
-                    if tries == FRESH_REDIRECTS:
-                        raise
-                    self.report.add(retries=1)
-                except self._errors as error:
-                    raise self._explained(error) from None
+            try:
+                file = stack.enter_context(self._downloads.download(location))
+            except self._errors as error:
+                raise self._explained(error) from None
             yield file
 
     def _new(self, listed: list[Any], seen: set[int], what: str) -> tuple[dict[str, Any], ...]:
