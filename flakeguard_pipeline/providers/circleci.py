@@ -37,9 +37,10 @@ from flakeguard_pipeline.providers.answers import (
     text_of,
 )
 from flakeguard_pipeline.providers.circleci_tests import junit_of
-from flakeguard_pipeline.providers.http import HttpSession, PoliteTransport
+from flakeguard_pipeline.providers.http import HttpSession
 from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import EVERYTHING, Access, FoundFile, FoundFolder, SourceReport, Window
+from flakeguard_pipeline.providers.transport import PoliteTransport
 from flakeguard_pipeline.source_sections import CircleCISection, SecretReference
 
 PROVIDER = "circleci"

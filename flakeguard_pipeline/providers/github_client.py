@@ -29,9 +29,10 @@ from flakeguard_pipeline.providers.github_transport import (
     is_same_origin,
     place,
 )
-from flakeguard_pipeline.providers.http import MAX_REDIRECTS, USER_AGENT, HttpSession, PoliteTransport, read_json
+from flakeguard_pipeline.providers.http import MAX_REDIRECTS, USER_AGENT, HttpSession, read_json
 from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import SourceReport
+from flakeguard_pipeline.providers.transport import PoliteTransport
 
 if TYPE_CHECKING:
     from githubkit import Response

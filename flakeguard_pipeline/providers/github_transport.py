@@ -14,9 +14,10 @@ import httpx
 
 from flakeguard_pipeline.domain.errors import SourceError
 from flakeguard_pipeline.providers.github_cache import AnswerCache, CachedAnswer
-from flakeguard_pipeline.providers.http import CHUNK_BYTES, MAX_ANSWER_BYTES, RETRIED
+from flakeguard_pipeline.providers.http import CHUNK_BYTES, MAX_ANSWER_BYTES
 from flakeguard_pipeline.providers.patience import BACKOFF_SECONDS, MAX_TRIES, Clock
 from flakeguard_pipeline.providers.source import SourceReport
+from flakeguard_pipeline.providers.transport import RETRIED
 
 API_VERSION = "2022-11-28"
 """The version of the API that is asked for, `X-GitHub-Api-Version`: the one that github.com and every supported GitHub
