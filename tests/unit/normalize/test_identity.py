@@ -578,23 +578,29 @@ identity:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("identity: {disable: [dates]}\n", "configuration: identity.disable: no rule is called 'dates'"),
-        ("identity: {rules: [{pattern: '(', replacement: a}]}\n", "configuration: identity.rules.0: '(' is no regular"),
+        ("identity: {disable: [dates]}\n", "flakeguard.yml:1:21: identity.disable: no rule is called 'dates'"),
+        (
+            "identity: {rules: [{pattern: '(', replacement: a}]}\n",
+            "flakeguard.yml:1:20: identity.rules[0]: '(' is no regular",
+        ),
         (
             "identity: {repositories: {owner/name: {rules: [{pattern: '(', replacement: a}]}}}\n",
-            "configuration: identity.repositories.owner/name.rules.0: '(' is no regular expression: ",
+            "flakeguard.yml:1:48: identity.repositories.owner/name.rules[0]: '(' is no regular expression: ",
         ),
         (
             IDENTITY_OF_TWO,
-            "configuration: identity.repositories.o/n.rules: the replacement 'b' would be replaced again in a name",
+            "flakeguard.yml:4:31: identity.repositories.o/n.rules: the replacement 'b' would be replaced again",
         ),
         ("identity: {repositories: {name: {}}}\n", "identity.repositories.name: is no full name of a repository"),
         ("identity: {repositories: {a/b: {}, A/b: {}}}\n", "identity.repositories.A/b: is there twice"),
-        ("identity: {rules: [{pattern: a}]}\n", "identity.rules.0.replacement: field required"),
-        ("identity: {rules: [{field: name, pattern: a, replacement: b}]}\n", "identity.rules.0.field: is no known key"),
+        ("identity: {rules: [{pattern: a}]}\n", "flakeguard.yml:1:20: identity.rules[0].replacement: is missing"),
+        (
+            "identity: {rules: [{field: name, pattern: a, replacement: b}]}\n",
+            "flakeguard.yml:1:21: identity.rules[0].field: is no known key, did you mean `fields`?",
+        ),
         (
             "identity: {rules: [{fields: [x], pattern: a, replacement: b}]}\n",
-            "identity.rules.0.fields.0: input should be",
+            "flakeguard.yml:1:30: identity.rules[0].fields[0]: input should be",
         ),
     ],
 )

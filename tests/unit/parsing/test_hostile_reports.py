@@ -32,6 +32,9 @@ SAMPLE = (
 def no_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing be opened or connected to."""
 
+    # the compiled parser is imported with the first report
+    read_together([SAMPLE])
+
     def refuse(*arguments: object, **named: object) -> object:
         raise AssertionError(f"opened {arguments}")
 
