@@ -246,7 +246,7 @@ def load(reports: list[bytes], pool: Any, scratch: Path, rounds: int) -> None:
         zone, warehouse = LandingZone(settings.landing), Warehouse(settings.warehouse)
         upgrade(warehouse)
         source = DropFolder(drop.parent)
-        land(source, zone, find_pending(source, zone, provider="github"), provider="github")
+        land(source, zone, find_pending(source, zone))
         wanted = attempts_to_load(settings, zone, warehouse)
         started = time.perf_counter()
         counts = load_attempts(settings, zone, warehouse, wanted)

@@ -14,7 +14,8 @@ from typing import BinaryIO
 import polars as pl
 
 from flakeguard_pipeline.domain.model import ParsedReport, ReasonCode, ReportCase, ReportIssue
-from flakeguard_pipeline.parsing.bulk.read import MAX_BATCH_BYTES, MAX_BULK_BYTES, BulkReading, read_bulk
+from flakeguard_pipeline.parsing.bulk.read import MAX_BATCH_BYTES, MAX_BULK_BYTES, BulkReading, read_bulk, read_scanned
+from flakeguard_pipeline.parsing.bulk.scanned import Scanned
 from flakeguard_pipeline.parsing.cases import CASE_SCHEMA, case_frame, no_cases
 from flakeguard_pipeline.parsing.decoding import (
     DECLARATION_BYTES,
@@ -192,11 +193,11 @@ class ReportsReading:
         batches = self._batches()
         for numbers in batches:
             others = next(batches, None) if self._pool is not None else None
-            # of two batches the second is read in the pool while the first is read here
-            waiting = self._pool.submit(read_bulk, self._data(others)) if self._pool and others else None
+            # of two batches the second is scanned in the pool while the first is read here
+            waiting = self._pool.submit(Scanned, self._data(others)) if self._pool and others else None
             yield from self._bulk(numbers, read_bulk(self._data(numbers)))
             if others and waiting:
-                yield from self._bulk(others, waiting.result())
+                yield from self._bulk(others, read_scanned(waiting.result()))
         for number, source in enumerate(self._sources):
             if number not in self._outcomes:
                 yield from self._one(number, source)
@@ -210,7 +211,7 @@ class ReportsReading:
         ]
         limit = MAX_BATCH_BYTES
         if self._pool is not None:
-            limit = min(limit, max(MIN_BATCH_BYTES, sum(source.size for _, source in moderate) // 2))
+            limit = min(limit, max(MIN_BATCH_BYTES, sum(source.size for _, source in moderate) // 2 + 1))
         batch: list[int] = []
         size = 0
         for number, source in moderate:

@@ -50,11 +50,14 @@ class BulkReading:
 def read_bulk(reports: Sequence[bytes]) -> BulkReading:
     """Read reports, which may be of any kind; `report` in the frame is the position among them.
 
-    What comes of a report does not depend on the others. Threads may do so at once.
+    What comes of a report does not depend on the others. Scanning can be done in threads at once; the rest, which is
+    done here, holds the interpreter's lock for most of the time.
     """
-    if not reports:
-        return BulkReading(no_cases(), [])
-    scanned = Scanned(reports)
+    return read_scanned(Scanned(reports)) if reports else BulkReading(no_cases(), [])
+
+
+def read_scanned(scanned: Scanned) -> BulkReading:
+    """Read reports that were scanned before, as `read_bulk`."""
     if not len(scanned.cases):
         return BulkReading(no_cases(), [None] * scanned.done)
     cases = _cases(scanned)
