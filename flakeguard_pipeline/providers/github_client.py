@@ -26,10 +26,8 @@ from flakeguard_pipeline.providers.github_transport import (
     API_VERSION,
     Identified,
     WholeAnswers,
-    is_same_origin,
-    place,
 )
-from flakeguard_pipeline.providers.http import MAX_REDIRECTS, USER_AGENT, HttpSession, read_json
+from flakeguard_pipeline.providers.http import MAX_REDIRECTS, USER_AGENT, HttpSession, is_same_origin, read_json, shown
 from flakeguard_pipeline.providers.patience import Clock
 from flakeguard_pipeline.providers.source import SourceReport
 from flakeguard_pipeline.providers.transport import PoliteTransport
@@ -143,7 +141,7 @@ class GitHubClient:
         """
         response = self._followed(request, *arguments, **parameters)
         if not response.is_success:
-            raise SourceError(f"{place(response.url)} answers with {response.status_code}; run again later")
+            raise SourceError(f"{shown(response.url)} answers with {response.status_code}; run again later")
         return response
 
     def leads_away(self, request: Callable[..., "Response[Any, Any]"], *arguments: Any) -> bool:
@@ -173,7 +171,7 @@ class GitHubClient:
     ) -> Mapping[str, Any]:
         """Return the JSON object that a request answers with. Raises as `ask`."""
         response = self.ask(request, *arguments, **parameters)
-        return require_object(read_json(response), place(response.url), "an object")
+        return require_object(read_json(response), shown(response.url), "an object")
 
     def pages(
         self,
@@ -196,7 +194,7 @@ class GitHubClient:
         totals: list[int] = []
         for number in range(1, MAX_PAGES + 1):
             response = self.ask(request, *arguments, **parameters, per_page=PER_PAGE, page=number)
-            where = place(response.url)
+            where = shown(response.url)
             told = require_object(read_json(response), where, "a page")
             listed = require_list(told.get(items), where, what)
             entries = self._new(listed, seen, what)
@@ -268,19 +266,19 @@ class GitHubClient:
         if isinstance(cause, httpx.HTTPError):
             told = type(cause).__name__
             return SourceError(
-                f"{place(self._base)} cannot be reached ({told}); check the source's `url` and the network, then run "
+                f"{shown(self._base)} cannot be reached ({told}); check the source's `url` and the network, then run "
                 "again"
             )
         if isinstance(error, ValueError):
             return SourceBusyError(
-                f"{place(self._base)} asks us to slow down, and does not say how long; run again later"
+                f"{shown(self._base)} asks us to slow down, and does not say how long; run again later"
             )
         if isinstance(cause, ValueError):
-            return SourceError(f"{place(self._base)} answers to the GitHub App with something that is no token")
-        return SourceError(f"{place(self._base)} cannot be asked ({type(cause).__name__}); run again later")
+            return SourceError(f"{shown(self._base)} answers to the GitHub App with something that is no token")
+        return SourceError(f"{shown(self._base)} cannot be asked ({type(cause).__name__}); run again later")
 
     def _refused(self, response: httpx.Response) -> SourceError:
-        status, where = response.status_code, place(response.url)
+        status, where = response.status_code, shown(response.url)
         if response.request.method == "POST":
             return SourceDeniedError(
                 f"{where} gives no token to the GitHub App ({status}); check `app_id`, `installation_id` and "

@@ -14,7 +14,7 @@ import httpx
 
 from flakeguard_pipeline.domain.errors import SourceError
 from flakeguard_pipeline.providers.github_cache import AnswerCache, CachedAnswer
-from flakeguard_pipeline.providers.http import CHUNK_BYTES, MAX_ANSWER_BYTES
+from flakeguard_pipeline.providers.http import CHUNK_BYTES, MAX_ANSWER_BYTES, is_same_origin, shown
 from flakeguard_pipeline.providers.patience import BACKOFF_SECONDS, MAX_TRIES, Clock
 from flakeguard_pipeline.providers.source import SourceReport
 from flakeguard_pipeline.providers.transport import RETRIED
@@ -108,7 +108,7 @@ class WholeAnswers(httpx.BaseTransport):
             for chunk in response.iter_bytes(CHUNK_BYTES):
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
-                    raise SourceError(f"{place(request.url)} answers with more than {MAX_ANSWER_BYTES} bytes")
+                    raise SourceError(f"{shown(request.url)} answers with more than {MAX_ANSWER_BYTES} bytes")
         finally:
             response.close()
         self._report.add(received_bytes=len(body))
@@ -146,16 +146,6 @@ class Identified(httpx.BaseTransport):
 
     def close(self) -> None:
         """Do nothing: the owner closes the transport that both kinds of requests share."""
-
-
-def is_same_origin(one: httpx.URL, other: httpx.URL) -> bool:
-    """Say whether two addresses are of one server."""
-    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
-
-
-def place(url: httpx.URL) -> str:
-    """Return an address as a message may show it: without user, password, query and fragment."""
-    return str(url.copy_with(userinfo=b"", query=None, fragment=None))
 
 
 def _is_secondary_limit(response: httpx.Response) -> bool:

@@ -40,6 +40,7 @@ from flakeguard_pipeline.providers.answers import (
     segment,
     text_of,
 )
+from flakeguard_pipeline.providers.ci_environment import GITLAB_EVENTS
 from flakeguard_pipeline.providers.http import SPOOL_BYTES, HttpSession, read_json
 from flakeguard_pipeline.providers.junit_xml import Outcome, WrittenCase, WrittenSuite, junit_xml, seconds_of
 from flakeguard_pipeline.providers.patience import Clock
@@ -82,21 +83,6 @@ FINISHED = {
 """States of pipelines in which nothing runs, with GitHub's name for the conclusion."""
 
 RUNNING = frozenset({"running", "canceling"})
-
-EVENTS = {
-    "push": "push",
-    "webide": "push",
-    "merge_request_event": "pull_request",
-    "external_pull_request_event": "pull_request",
-    "schedule": "schedule",
-    "web": "workflow_dispatch",
-    "chat": "workflow_dispatch",
-    "api": "repository_dispatch",
-    "trigger": "repository_dispatch",
-    "pipeline": "workflow_run",
-    "parent_pipeline": "workflow_call",
-}
-"""What GitLab says started a pipeline, with GitHub's name for it; others keep GitLab's."""
 
 CHILD = "parent_pipeline"
 """The source of child pipelines, which GitLab lists only where they are asked for."""
@@ -487,7 +473,7 @@ def _run_json(project: _Project, identity: int, pipeline: Json) -> dict[str, Any
         "id": identity,
         "run_attempt": 1,
         "name": CHILD_WORKFLOW if source == CHILD else WORKFLOW,
-        "event": "pull_request" if merge_request else EVENTS.get(source, source),
+        "event": "pull_request" if merge_request else GITLAB_EVENTS.get(source, source),
         "status": _status(status),
         "conclusion": FINISHED.get(status),
         "head_branch": ref,

@@ -89,7 +89,7 @@ class HttpSession:
         if not all(text.isascii() and text.isprintable() and text == text.strip() for text in self._secrets.values()):
             # httpx would quote the value
             raise ConfigurationError(
-                f"the secret for {_shown(self.base_url)} is empty, or holds a line end, blanks around it, or "
+                f"the secret for {shown(self.base_url)} is empty, or holds a line end, blanks around it, or "
                 "characters beyond ASCII; look at what its environment variable or file really holds"
             )
         self._clock = clock or Clock()
@@ -198,7 +198,7 @@ class HttpSession:
             for chunk in response.iter_bytes(CHUNK_BYTES):
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
-                    raise SourceError(f"{_shown(response.url)} answers with more than {MAX_ANSWER_BYTES} bytes")
+                    raise SourceError(f"{shown(response.url)} answers with more than {MAX_ANSWER_BYTES} bytes")
         finally:
             self.report.add(received_bytes=response.num_bytes_downloaded)
         return bytes(body)
@@ -209,7 +209,7 @@ class HttpSession:
             file.write(chunk)
             self.report.add(received_bytes=len(chunk))
             if file.tell() > MAX_DOWNLOAD_BYTES:
-                raise SourceError(f"{_shown(response.url)} is larger than {MAX_DOWNLOAD_BYTES} bytes")
+                raise SourceError(f"{shown(response.url)} is larger than {MAX_DOWNLOAD_BYTES} bytes")
 
     @contextlib.contextmanager
     def _stream(
@@ -218,7 +218,7 @@ class HttpSession:
         """Yield an answer whose body was not read yet, after all redirects: 2xx, 304, or `also`."""
         url = self.url(path)
         for _ in range(MAX_REDIRECTS + 1):
-            secrets = self._secrets if _same_origin(url, self.base_url) else {}
+            secrets = self._secrets if is_same_origin(url, self.base_url) else {}
             request = self._client.build_request("GET", url, params=params, headers={**(headers or {}), **secrets})
             try:
                 response = self._client.send(request, stream=True)
@@ -230,12 +230,12 @@ class HttpSession:
                     url, params = _joined(response.url, response.headers["location"]), None
                     continue
                 if response.status_code != also:
-                    _require(response, is_elsewhere=not _same_origin(url, self.base_url))
+                    _require(response, is_elsewhere=not is_same_origin(url, self.base_url))
                 yield response
                 return
             finally:
                 response.close()
-        raise SourceError(f"{_shown(self.url(path))} redirects more than {MAX_REDIRECTS} times")
+        raise SourceError(f"{shown(self.url(path))} redirects more than {MAX_REDIRECTS} times")
 
 
 def _read_to_its_end(response: httpx.Response) -> None:
@@ -256,7 +256,7 @@ def read_json(response: httpx.Response) -> Any:
         return json.loads(response.content)
     except (ValueError, RecursionError) as error:
         raise SourceError(
-            f"{_shown(response.url)} answers with something that is no JSON; is the source's `url` the provider's API?"
+            f"{shown(response.url)} answers with something that is no JSON; is the source's `url` the provider's API?"
         ) from error
 
 
@@ -295,7 +295,7 @@ class _Partial:
             raise httpx.RemoteProtocolError(f"answered with another part than was asked for ({response.status_code})")
         else:
             raise SourceError(
-                f"{_shown(response.url)} answers with {response.status_code} in the place of a file; run again later"
+                f"{shown(response.url)} answers with {response.status_code} in the place of a file; run again later"
             )
 
     def end(self) -> None:
@@ -322,7 +322,7 @@ def _require(response: httpx.Response, *, is_elsewhere: bool) -> None:
     status = response.status_code
     if response.is_success or status == 304:
         return
-    place = _shown(response.url)
+    place = shown(response.url)
     if is_elsewhere and (status in (401, 403) or _has_run_out(response)):
         raise SourceDeniedError(
             f"{place} refuses us ({status}), where the provider has sent us; run again later, and check what the "
@@ -355,14 +355,15 @@ def _joined(base: httpx.URL, address: str) -> httpx.URL:
     try:
         return base.join(address)
     except httpx.InvalidURL as error:
-        raise SourceError(f"{_shown(base)} leads to something that is no address; look there by hand") from error
+        raise SourceError(f"{shown(base)} leads to something that is no address; look there by hand") from error
 
 
-def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+def is_same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+    """Say whether two addresses are of one server, and may hear the same secrets."""
     return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 
-def _shown(url: httpx.URL) -> str:
+def shown(url: httpx.URL) -> str:
     """Return an address without what may be secret: user, password, query."""
     return str(url.copy_with(userinfo=b"", query=None, fragment=None))
 
@@ -371,6 +372,6 @@ def _unreachable(url: httpx.URL, error: httpx.HTTPError) -> SourceError:
     # what is wrong with our own request would be quoted from it
     told = "" if isinstance(error, httpx.LocalProtocolError) else str(error)
     return SourceError(
-        f"{_shown(url)} cannot be reached ({type(error).__name__}: {told or 'no answer'}); check the source's "
+        f"{shown(url)} cannot be reached ({type(error).__name__}: {told or 'no answer'}); check the source's "
         "`url` and the network, then run again"
     )
