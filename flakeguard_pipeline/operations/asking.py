@@ -15,7 +15,8 @@ import duckdb
 import polars as pl
 
 from flakeguard_pipeline.domain.errors import OperationError, UsageError, WarehouseError
-from flakeguard_pipeline.warehouse.connection import LOCKED, Warehouse
+from flakeguard_pipeline.warehouse.connection import Warehouse
+from flakeguard_pipeline.warehouse.duckdb_connection import LOCKED
 from flakeguard_pipeline.warehouse.read_copy import copied_at, read_copy_of
 
 ROWS_A_BATCH = 10_000

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ from flakeguard_pipeline.domain.model import Outcome
 from flakeguard_pipeline.normalize.signatures import SIGNATURE_HEX_DIGITS
 from flakeguard_pipeline.warehouse import tables
 from flakeguard_pipeline.warehouse.connection import Connection, Warehouse
+from flakeguard_pipeline.warehouse.duckdb_connection import DuckDBConnection
 from flakeguard_pipeline.warehouse.load import name_of
 
 SUITE_NAME = "core.test_execution"
@@ -149,7 +150,7 @@ def _batch(connection: Connection) -> Any:
     sa.dialects.registry.register(_DIALECT, "flakeguard_pipeline.quality.buffered_duckdb", "BufferedDuckDB")
 
     def connect() -> Any:
-        cursor: duckdb.DuckDBPyConnection = connection.raw.cursor()
+        cursor: duckdb.DuckDBPyConnection = cast("DuckDBConnection", connection).raw.cursor()
         cursor.execute("set timezone = 'UTC'")
         # Naming the schema in the asset is deprecated; a schema in a URL is not known to the generic SQL source.
         cursor.execute(f"set schema = '{tables.test_execution.schema}'")

@@ -1,88 +1,51 @@
-"""Connections to the warehouse: short, one at a time, with one plain error for each way they fail.
+"""The warehouse at a URL: an embedded DuckDB file or a Postgres database, with one behaviour.
 
-Belongs here: opening, reading into frames, transactions. Does not belong here: what is read or written.
+Belongs here: what a connection can do, whichever engine is behind it, and which engine a URL names.
+Does not belong here: what is read or written; what is particular to an engine (`duckdb_connection`,
+`postgres_connection`).
 """
 
-import random
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import duckdb
 import polars as pl
+import sqlalchemy as sa
 
-from flakeguard_pipeline.domain.errors import ConfigurationError, WarehouseError, WarehouseLockedError
-
-LOCK_WAIT_SECONDS = 20.0
-"""How long to wait for another process to let go of the file: longer than any step of ours but a first load,
-short enough that a person at a terminal learns the cause."""
-
-LOCK_POLL_SECONDS = 0.1
-
-LOCKED = "Could not set lock on file"
-"""How DuckDB says it; the bare word may stand in a path."""
+from flakeguard_pipeline.domain.errors import ConfigurationError
+from flakeguard_pipeline.warehouse.dialects import Dialect, Parameters
 
 DUCKDB_SCHEME = "duckdb:///"
 
-Parameters = Mapping[str, Any]
+POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(Protocol):
     """An open connection. Values are bound as `$name`; frames go in through `insert`."""
 
-    raw: duckdb.DuckDBPyConnection
+    @property
+    def dialect(self) -> Dialect:
+        """Which engine answers."""
 
     def execute(self, sql: str, parameters: Parameters | None = None) -> None:
         """Run one statement for its effect."""
-        self.raw.execute(sql, dict(parameters or {}) or None)
 
     def read(self, sql: str, parameters: Parameters | None = None) -> pl.DataFrame:
         """Run one query and return its rows; times come back in UTC."""
-        frame: pl.DataFrame = self.raw.execute(sql, dict(parameters or {}) or None).pl()
-        return frame.with_columns(pl.col(pl.Datetime(time_unit="us", time_zone="*")).dt.convert_time_zone("UTC"))
 
     def value(self, sql: str, parameters: Parameters | None = None) -> Any:
         """Return the only value of a query's only row, or None where there is no row."""
-        row = self.raw.execute(sql, dict(parameters or {}) or None).fetchone()
-        return row[0] if row else None
 
     def insert(self, table: str, frame: pl.DataFrame) -> None:
-        """Append `frame` to `table`, by the names of its columns.
+        """Append `frame` to `table` (`schema.name`), by the names of its columns."""
 
-        The frame is bound as an Arrow table, so nothing is copied row by row.
-        """
-        if frame.is_empty():
-            return
-        columns = ", ".join(f'"{name}"' for name in frame.columns)
-        self.raw.register("_incoming", frame.to_arrow())
-        try:
-            self.raw.execute(f"insert into {table} ({columns}) select {columns} from _incoming")  # noqa: S608
-        finally:
-            self.raw.unregister("_incoming")
-
-    @contextmanager
-    def frame(self, name: str, frame: pl.DataFrame) -> Iterator[None]:
+    def frame(self, name: str, frame: pl.DataFrame) -> AbstractContextManager[None]:
         """Make `frame` readable as relation `name` while the block runs."""
-        self.raw.register(name, frame.to_arrow())
-        try:
-            yield
-        finally:
-            self.raw.unregister(name)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Commit what the block did, or undo all of it when it raises."""
-        self.raw.execute("begin")
-        try:
-            yield
-        except BaseException:
-            self.raw.execute("rollback")
-            raise
-        self.raw.execute("commit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,75 +56,62 @@ class Warehouse:
 
     def __post_init__(self) -> None:
         """Refuse URLs that name no warehouse we know."""
-        if self.url.startswith(("postgresql://", "postgres://")):
-            raise ConfigurationError(
-                "a Postgres warehouse is not supported yet; use --warehouse duckdb:///path/to/file.duckdb"
-            )
+        if self.url.startswith(POSTGRES_SCHEMES):
+            return
         if "://" not in self.url and self.url.strip():
             object.__setattr__(self, "url", DUCKDB_SCHEME + self.url)
         if not self.url.startswith(DUCKDB_SCHEME) or self.url == DUCKDB_SCHEME:
             raise ConfigurationError(
-                f"{self.url!r} is no warehouse URL; write duckdb:///path/to/file.duckdb "
-                "(three slashes before a relative path, four before an absolute one)"
+                f"{self.shown!r} is no warehouse URL; write duckdb:///path/to/file.duckdb "
+                "(three slashes before a relative path, four before an absolute one) or postgresql://user@host/database"
             )
 
     @property
+    def dialect(self) -> Dialect:
+        """Which engine the warehouse lives in."""
+        return "postgres" if self.url.startswith(POSTGRES_SCHEMES) else "duckdb"
+
+    @property
     def path(self) -> Path:
-        """The file of the embedded warehouse. As in SQLAlchemy, a fourth slash starts an absolute path."""
+        """The file of the embedded warehouse. As in SQLAlchemy, a fourth slash starts an absolute path.
+
+        Raises:
+            ValueError: the warehouse is no file.
+        """
+        if self.dialect != "duckdb":
+            raise ValueError(f"{self.shown} is no file")
         return Path(self.url.removeprefix(DUCKDB_SCHEME))
 
     @property
+    def shown(self) -> str:
+        """The warehouse as people may see it: a file's path, or an address without its password."""
+        if self.url.startswith(DUCKDB_SCHEME):
+            return str(self.path)
+        try:
+            return sa.make_url(self.url).render_as_string(hide_password=True)
+        except (sa.exc.ArgumentError, ValueError):
+            return f"{self.url.partition('://')[0]}://..."
+
+    @property
     def exists(self) -> bool:
-        """Whether there is anything to read yet."""
-        return self.path.exists()
+        """Whether there is anything to read yet; of a server's database that is known only by connecting."""
+        return self.dialect == "postgres" or self.path.exists()
 
     @contextmanager
     def connect(self, *, read_only: bool = False) -> Iterator[Connection]:
         """Open the warehouse for the length of the block.
 
         Raises:
-            WarehouseLockedError: another process holds the file for longer than `LOCK_WAIT_SECONDS`.
-            WarehouseError: the file cannot be opened or is no warehouse.
+            WarehouseLockedError: another process holds the embedded warehouse's file for too long.
+            WarehouseError: the warehouse cannot be opened.
         """
-        raw = self._open(read_only=read_only)
-        try:
-            raw.execute("set timezone = 'UTC'")
-            # Rows come back in no promised order otherwise, and every query that matters orders them itself.
-            raw.execute("set preserve_insertion_order = false")
-            yield Connection(raw)
-        finally:
-            raw.close()
+        if self.dialect == "postgres":
+            from flakeguard_pipeline.warehouse import postgres_connection  # noqa: PLC0415
 
-    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WarehouseError(
-                f"cannot make the folder {self.path.parent} for the warehouse: {error.strerror}; "
-                "choose another place with --warehouse"
-            ) from error
-        deadline = time.monotonic() + LOCK_WAIT_SECONDS
-        while True:
-            try:
-                return duckdb.connect(str(self.path), read_only=read_only)
-            except duckdb.Error as error:
-                text = str(error)
-                if LOCKED not in text:
-                    raise WarehouseError(
-                        f"cannot open the warehouse {self.path}: {text.splitlines()[0]}; "
-                        "check that the path is a DuckDB file which you may read and write, or choose another with "
-                        "--warehouse"
-                    ) from error
-                if time.monotonic() > deadline:
-                    raise WarehouseLockedError(
-                        f"the warehouse {self.path} is locked by another process{_holder(text)}; wait until it has "
-                        "finished, or close it"
-                    ) from error
-            time.sleep(LOCK_POLL_SECONDS * (0.5 + random.random()))  # noqa: S311 - spreads waiters, hides nothing
+            with postgres_connection.connected(self.url, read_only=read_only) as session:
+                yield session
+        else:
+            from flakeguard_pipeline.warehouse import duckdb_connection  # noqa: PLC0415
 
-
-def _holder(text: str) -> str:
-    """Return ' (PID 123)' where DuckDB says who holds the lock."""
-    _, _, after = text.partition("(PID ")
-    pid = after.partition(")")[0]
-    return f" (process {pid})" if pid.isdigit() else ""
+            with duckdb_connection.connected(self.path, read_only=read_only) as opened:
+                yield opened

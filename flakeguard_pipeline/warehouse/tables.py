@@ -11,14 +11,19 @@ load; the loader replaces whole run attempts and a data check proves uniqueness 
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 metadata = sa.MetaData()
 
 SCHEMAS = ("core", "flakiness", "quarantine")
 
 
+TEXT = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+"""Text that is compared and ordered bytewise on every engine, whatever collation a database was made with."""
+
+
 def _text(name: str, comment: str) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, nullable=False, comment=comment)
+    return sa.Column(name, TEXT, nullable=False, comment=comment)
 
 
 def _count(name: str, comment: str) -> sa.Column[int]:

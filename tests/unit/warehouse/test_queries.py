@@ -58,7 +58,7 @@ def run(connection: Connection, name: str) -> None:
     replaced = pl.DataFrame({"repository_id": ["github:7"], "run_id": ["1"], "run_attempt": [1]})
     wanted = pl.DataFrame({"org": ["acme"], "repository_id": ["github:7"], "test_key": ["1"]})
     with connection.frame("_replaced", replaced), connection.frame("_wanted", wanted):
-        connection.raw.execute(query(name), {each: VALUES[each] for each in parameters(name)} or None).fetchall()
+        connection.execute(query(name), {each: VALUES[each] for each in parameters(name)} or None)
 
 
 @pytest.mark.parametrize("name", NAMES)
