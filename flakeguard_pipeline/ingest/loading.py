@@ -5,7 +5,7 @@ with the next run.
 """
 
 import contextlib
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -23,9 +23,12 @@ from flakeguard_pipeline.settings import Settings
 from flakeguard_pipeline.warehouse import load, tables
 from flakeguard_pipeline.warehouse.connection import Connection, Warehouse
 
-EXECUTIONS_IN_MEMORY = 122_880
-"""Executions that are held before they are written, while as many may be being written: one row group of DuckDB's,
-which is compressed at once when it is whole, and at the commit when it is not."""
+EXECUTIONS_AT_ONCE = 20_000
+"""Executions that are gathered before they are handed to the thread that writes: each statement costs about a
+millisecond, whatever it brings."""
+
+EXECUTIONS_IN_MEMORY = 250_000
+"""Executions that may wait to be written; when there are more, reading waits."""
 
 ATTEMPTS_A_BATCH = 250
 """Run attempts in one transaction, so that histories without reports show progress, too."""
@@ -198,34 +201,30 @@ class _Writer:
         self._stack = contextlib.ExitStack()
         self._connection: Connection | None = None
         self._executions: list[pl.DataFrame] = []
-        self._waiting = 0
+        self._gathered = 0
         self._thread = ThreadPoolExecutor(1)
-        self._writing: Future[None] | None = None
+        self._writing: deque[tuple[int, Future[None]]] = deque()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._thread.shutdown()
+        self._thread.shutdown(cancel_futures=True)
         # what was not committed is rolled back
         self._stack.__exit__(*raised)  # type: ignore[arg-type]
 
     def take(self, executions: pl.DataFrame) -> None:
         """Take a frame of executions; many of them are written before the batch is complete."""
         self._executions.append(executions)
-        self._waiting += executions.height
-        if self._waiting >= EXECUTIONS_IN_MEMORY:
-            rows = pl.concat(self._executions)
-            whole = rows.height - rows.height % EXECUTIONS_IN_MEMORY
-            self._executions = [rows[:whole]]
+        self._gathered += executions.height
+        if self._gathered >= EXECUTIONS_AT_ONCE:
             self._write_executions(self._begun())
-            self._executions, self._waiting = [rows[whole:]], rows.height - whole
 
     def complete(self, done: list[AttemptRows]) -> None:
         """Write what is left, and commit."""
         connection = self._begun()
         self._write_executions(connection)
-        self._wait()
+        self._wait(executions_left=0)
         for table, members in (
             (tables.run_attempt, [rows.run for rows in done if rows.run]),
             (tables.job, [row for rows in done for row in rows.jobs]),
@@ -246,13 +245,14 @@ class _Writer:
         return self._connection
 
     def _write_executions(self, connection: Connection) -> None:
-        self._wait()
         if self._executions:
             rows = pl.concat(self._executions)
-            self._writing = self._thread.submit(connection.insert, load.name_of(tables.test_execution), rows)
-        self._executions, self._waiting = [], 0
+            written = self._thread.submit(connection.insert, load.name_of(tables.test_execution), rows)
+            self._writing.append((rows.height, written))
+        self._executions, self._gathered = [], 0
+        self._wait(executions_left=EXECUTIONS_IN_MEMORY)
 
-    def _wait(self) -> None:
-        if self._writing is not None:
-            self._writing.result()
-            self._writing = None
+    def _wait(self, *, executions_left: int) -> None:
+        """Wait until no more executions than these wait to be written."""
+        while self._writing and sum(height for height, _ in self._writing) > executions_left:
+            self._writing.popleft()[1].result()
