@@ -4,7 +4,6 @@ Belongs here: HTTP. Does not belong here: waiting and trying again (transport.py
 """
 
 import contextlib
-import http.cookiejar
 import json
 import re
 import tempfile
@@ -51,6 +50,10 @@ MAX_REDIRECT_BYTES = 64 * 1024
 
 CHUNK_BYTES = 1 << 18
 
+_HEADERS = {"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": "gzip, deflate", "connection": "keep-alive"}
+_PLAIN_PATH = re.compile(r"\w[\w-]*(?:[./][\w-]+)*", re.ASCII)
+"""A path that joins an address as it is: no scheme, query, empty part or step upwards."""
+
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({404, 410})
 _CUT = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.TimeoutException)
@@ -84,6 +87,7 @@ class HttpSession:
             ConfigurationError: a secret cannot be sent.
         """
         self.base_url = httpx.URL(base_url if base_url.endswith("/") else base_url + "/")
+        self._is_plain = not self.base_url.query and not self.base_url.fragment
         self.report = report
         self._secrets = dict(secret_headers or {})
         if not all(text.isascii() and text.isprintable() and text == text.strip() for text in self._secrets.values()):
@@ -93,22 +97,17 @@ class HttpSession:
                 "characters beyond ASCII; look at what its environment variable or file really holds"
             )
         self._clock = clock or Clock()
-        self._client = httpx.Client(
-            headers={"user-agent": USER_AGENT, **(headers or {})},
-            timeout=timeout_seconds,
-            # a session's cookie is a secret, and cookies go to every port and subdomain of a host
-            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-            follow_redirects=False,
-            trust_env=True,
-            transport=transport
-            or PoliteTransport(
-                report, requests_per_second=requests_per_second, connections=connections, clock=self._clock
-            ),
+        self._headers = {**_HEADERS, **(headers or {})}
+        self._extensions = {"timeout": httpx.Timeout(timeout_seconds).as_dict()}
+        # No client around it: what one adds (cookies, which are secrets and go to every port and subdomain of a host;
+        # redirects, which are followed here) is not wanted, and takes a fifth of the time of a small download.
+        self._transport = transport or PoliteTransport(
+            report, requests_per_second=requests_per_second, connections=connections, clock=self._clock
         )
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        self._transport.close()
 
     def url(self, path: str) -> httpx.URL:
         """Return the address of a path below the base; an absolute address stays as it is.
@@ -116,6 +115,9 @@ class HttpSession:
         Raises:
             SourceError: it is none.
         """
+        if self._is_plain and _PLAIN_PATH.fullmatch(path):
+            # the same as below, in a third of the time
+            return httpx.URL(f"{self.base_url}{path}")
         return _joined(self.base_url, path)
 
     def get(
@@ -219,11 +221,13 @@ class HttpSession:
         url = self.url(path)
         for _ in range(MAX_REDIRECTS + 1):
             secrets = self._secrets if is_same_origin(url, self.base_url) else {}
-            request = self._client.build_request("GET", url, params=params, headers={**(headers or {}), **secrets})
+            told = {**self._headers, **(headers or {}), **secrets}
+            request = httpx.Request("GET", url, params=params, headers=told, extensions=self._extensions)
             try:
-                response = self._client.send(request, stream=True)
+                response = self._transport.handle_request(request)
             except httpx.HTTPError as error:
                 raise _unreachable(url, error) from error
+            response.request = request
             try:
                 if response.status_code in _REDIRECTS and "location" in response.headers:
                     _read_to_its_end(response)
