@@ -17,10 +17,11 @@ import dagster as dg
 
 from assets.dagster_yaml import SCHEME
 
-LOOKS = 3
-"""Who asks for a lock in a file holds it for an instant; so who wants it tries again before giving up."""
+LOOKS = 4
+"""Who asks for a lock in a file holds it for an instant, and a server takes one to see that a process is gone; so who
+wants a lock tries again before giving up."""
 
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.1
 
 SESSION = (
     # a machine that vanishes says no good-bye: the server notices within a minute, and frees what the session held
@@ -139,9 +140,12 @@ class PostgresLocks:
     def take(self, name: str, *, once: bool = False) -> "Lock":  # noqa: ARG002 - nothing of it stays
         """Take a lock; see `Locks`."""
         lock = _PostgresLock(self, name)
-        if not lock.is_ours():
-            raise LockTakenError(name)
-        return lock
+        for look in range(LOOKS):
+            if lock.is_ours():
+                return lock
+            if look < LOOKS - 1:
+                time.sleep(LOOK_SECONDS)
+        raise LockTakenError(name)
 
     def is_held(self, name: str) -> bool:
         """Say whether any process has a lock; see `Locks`."""
@@ -196,7 +200,12 @@ class _PostgresLock:
         return bool(is_taken)
 
     def release(self) -> None:
+        import psycopg2
+
         if self._session is not None:
+            # closing alone leaves it to the server when the lock is free
+            with contextlib.suppress(psycopg2.Error), self._session.cursor() as cursor:
+                cursor.execute("select pg_advisory_unlock_all()")
             self._session.close()
             self._session = None
 
