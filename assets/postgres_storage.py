@@ -73,6 +73,7 @@ def _unusable(storage: DagsterStorage, error: psycopg2.Error) -> OperationError:
     told = " ".join((error.diag.message_primary or str(error)).split())
     if "FATAL:" in told:
         told = told.rpartition("FATAL:")[2].strip()
+    told = told.partition(" Is the server running")[0]  # the hint says so
     if "password" in told:
         hint = f"check the password that `dagster_storage` or {STORAGE_VARIABLE} names"
     else:
