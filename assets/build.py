@@ -17,6 +17,7 @@ from assets.quarantine.quarantine_event import quarantine_event
 from assets.raw.provider_artifact import PROVIDER_ASSETS
 from assets.raw.raw_artifact import raw_artifact
 from assets.resources import ClockResource, WorkspaceResource
+from assets.run_launcher import watched_in_process_executor
 from assets.schedules import SCHEDULES
 from assets.sensors import SENSORS
 
@@ -53,8 +54,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             "dbt": dbt_resource(),
             **overrides,
         },
-        # One process a run: with one file and a pool of one, a process per step would only import Dagster again.
-        executor=dg.in_process_executor,
+        executor=watched_in_process_executor,
     )
 
 

@@ -18,12 +18,13 @@ from dagster._core.errors import (  # not exported, though execute_in_process ra
 )
 
 from assets.dbt_project import project_digest
-from assets.instance import COMMAND, LAUNCHED_BY, exclusive
+from assets.instance import OwnInstance, exclusive
 from assets.metadata import texts_of
 from assets.partitions import FIRST_DAY, clamped_range, last_day, range_tags
 from assets.raw.provider_artifact import due_days, key_of, pull_config
 from assets.raw.raw_artifact import raw_artifact
 from assets.resources import ClockResource, Workspace, WorkspaceResource, tell
+from assets.run_launcher import COMMAND, LAUNCHED_BY
 from flakeguard_pipeline.domain.errors import DataCheckFailedError, FlakeGuardError, OperationError, SourceError
 from flakeguard_pipeline.ingest.landing import PendingFolder, find_pending
 from flakeguard_pipeline.ingest.loading import attempts_to_load, days_of, unattributed_is_stale
@@ -108,8 +109,9 @@ def _opened(
     tell(progress)
     place = resource.open()
     upgrade(place.warehouse)
-    with exclusive(place.settings.dagster_home, progress) as instance:
-        yield place, _Runner(instance, resource, as_of or datetime.now(UTC).replace(microsecond=0))
+    settings = place.settings
+    with exclusive(settings.dagster_home, progress, settings.dagster_storage) as own:
+        yield place, _Runner(own, resource, as_of or datetime.now(UTC).replace(microsecond=0))
 
 
 def _ingest(place: Workspace, runner: "_Runner", request: Request) -> None:
@@ -163,11 +165,11 @@ def _explained(job: str) -> Iterator[None]:
 class _Runner:
     """Runs selections of the assets in this process and gathers what they report."""
 
-    def __init__(self, instance: dg.DagsterInstance, resource: WorkspaceResource, as_of: datetime) -> None:
+    def __init__(self, own: OwnInstance, resource: WorkspaceResource, as_of: datetime) -> None:
         self.as_of = as_of
         self.metadata: dict[str, dict[str, Any]] = {}
         self.faults: list[str] = []
-        self._instance = instance
+        self._own = own
         self._resources = {"workspace": resource, "clock": ClockResource(as_of=as_of.isoformat())}
         self._whole: dg.Definitions | None = None
 
@@ -227,10 +229,11 @@ class _Runner:
     def _execute_job(
         self, definitions: dg.Definitions, job: str, tags: Mapping[str, str], config: Mapping[str, Any]
     ) -> None:
+        self._own.require()
         # dbt's own lines go to standard output, which belongs to the summary; they are in the run's log, too.
         with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
             result = definitions.resolve_job_def(job).execute_in_process(
-                instance=self._instance,
+                instance=self._own.instance,
                 tags={LAUNCHED_BY: COMMAND, **tags},
                 run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=True,

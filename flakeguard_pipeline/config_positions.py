@@ -126,7 +126,8 @@ def known_keys(model: type[BaseModel], location: Location) -> list[str]:
     annotations: list[Any] = [model]
     for part in location:
         annotations = [inner for each in annotations for inner in _inside(each, part)]
-    return sorted({name for each in annotations for kind in _models(each) for name in kind.model_fields})
+    fields = (item for each in annotations for kind in _models(each) for item in kind.model_fields.items())
+    return sorted({field.alias or name for name, field in fields})
 
 
 def _inside(annotation: Any, part: str | int) -> Iterator[Any]:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from flakeguard_pipeline.config_positions import Document, Location, known_keys, likely, read_document, tags
+from flakeguard_pipeline.dagster_storage import DagsterStorage, DagsterStorageSection, storage_of
 from flakeguard_pipeline.domain.digests import stable_id
 from flakeguard_pipeline.domain.errors import ConfigurationError
 from flakeguard_pipeline.normalize.identity import DEFAULT_RULES, ExtraRule, IdentityRules
@@ -126,6 +127,7 @@ class ConfigFile(_Section):
     landing: str | None = None
     out: str | None = None
     read_copy: StrictBool = True
+    dagster_storage: DagsterStorageSection | None = None
     sources: tuple[AnySource, ...] = ()
     default_branch: str | None = None
     variant: VariantSection = VariantSection()
@@ -180,6 +182,7 @@ class Settings:
     policy: Policy
     valid_for_hours: int
     read_copy: bool
+    dagster_storage: DagsterStorage | None
 
     @property
     def dagster_home(self) -> Path:
@@ -279,6 +282,7 @@ def load_settings(
         policy=_built(document, ("policy",), Policy, file.policy.model_dump()),
         valid_for_hours=file.export.valid_for_hours,
         read_copy=file.read_copy,
+        dagster_storage=storage_of(file.dagster_storage, variables),
     )
 
 

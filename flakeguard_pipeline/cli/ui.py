@@ -18,12 +18,16 @@ def ui(port: int, host: str) -> None:
     \b
     flakeguard ui --port 3001
     """
-    from assets.instance import prepare_home
+    from assets.instance import opened, prepare_home
     from flakeguard_pipeline.cli.demo import DEMO_DROP
     from flakeguard_pipeline.settings import VARIABLES, load_settings
 
     settings = load_settings()
-    home = prepare_home(settings.dagster_home)
+    home = prepare_home(settings.dagster_home, settings.dagster_storage)
+    if settings.dagster_storage is not None:
+        # what is wrong with the storage is said in one line; and its tables are there before two servers make them
+        with opened(home, settings.dagster_storage):
+            pass
     environment = {**os.environ, "DAGSTER_HOME": str(home)}
     sample = settings.home / DEMO_DROP
     if settings.drop is None and sample.is_dir():

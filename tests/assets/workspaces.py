@@ -1,6 +1,7 @@
 """Workspaces for the code location, and a history of two repositories to run it on."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,9 +37,11 @@ def run(place: Place, as_of: datetime) -> Launched:
     return run_main_job(resource_of(place), as_of=as_of, progress=Silent())
 
 
-def instance_of(place: Place) -> AbstractContextManager[dg.DagsterInstance]:
+@contextmanager
+def instance_of(place: Place) -> Iterator[dg.DagsterInstance]:
     """Open the Dagster instance of `place`, as the main job does."""
-    return exclusive(place.settings.dagster_home, Silent())
+    with exclusive(place.settings.dagster_home, Silent()) as own:
+        yield own.instance
 
 
 def write_history(drop: Path) -> None:

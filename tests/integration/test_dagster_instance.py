@@ -166,7 +166,7 @@ def test_a_second_run_with_nothing_new_imports_neither_dbt_nor_great_expectation
 def _imports_of_a_run(folder: Path, as_of: str) -> set[str]:
     script = (
         "import atexit, pathlib, sys\n"
-        "heavy = ('dagster', 'dagster_dbt', 'dbt', 'great_expectations')\n"
+        "heavy = ('dagster', 'dagster_dbt', 'dagster_postgres', 'dbt', 'great_expectations', 'psycopg2')\n"
         "found = lambda: pathlib.Path('imports').write_text(' '.join(each for each in heavy if each in sys.modules))\n"
         "atexit.register(found)\n"
         "from flakeguard_pipeline.cli import main\n"
