@@ -26,7 +26,8 @@ UNREACHABLE = "check the address, the role and its password, and that the server
 
 _NOISE = re.compile(r"^(?:[A-Z_]+: )?(?:\[libpq\] )?(?:Failed to [a-z ]+: )?(?:[A-Za-z ]*Error: )?(?:ERROR:\s+)?")
 _TAIL = re.compile(r"\. SQLSTATE: \w{5}$")
-_USERINFO = re.compile(r"//(?:[^@/?#]*:)?([^@/?#]*)@")
+_PASSWORD = re.compile(r"//[^@:/?#]*:(.*)@")
+_QUOTED = re.compile(r'"([^"]*)"')
 _PARAMETER = re.compile(r"[?&](?:ssl)?password=([^&]*)")
 
 HIDDEN = "***"
@@ -53,17 +54,23 @@ def cause(error: BaseException, warehouse: Warehouse) -> str:
 
 def without_password(text: str, warehouse: Warehouse) -> str:
     """Return `text` with the warehouse's password blotted out, wherever the driver may have quoted it."""
-    if warehouse.dialect == "postgres":
-        for found in (*_USERINFO.findall(warehouse.url), *_PARAMETER.findall(warehouse.url)):
-            for each in {found, unquote(found)} - {"", *_users(warehouse.url)}:
-                text = text.replace(each, HIDDEN)
-    return text
+    if warehouse.dialect != "postgres":
+        return text
+    secrets = {
+        each
+        for found in (*_PASSWORD.findall(warehouse.url), *_PARAMETER.findall(warehouse.url))
+        for each in (found, unquote(found))
+        if each
+    }
+    for each in secrets:
+        text = text.replace(each, HIDDEN)
 
+    def told(found: re.Match[str]) -> str:
+        # a `/` or `@` that should have been encoded makes libpq take part of a password for a port or a host
+        is_part = "@" in found[1] or any(found[1] in each for each in secrets)
+        return f'"{HIDDEN}"' if found[1] and is_part else found[0]
 
-def _users(url: str) -> set[str]:
-    """Return what stands before the `@` where that is a name without a password."""
-    found = re.search(r"//([^@/?#:]*)@", url)
-    return {found[1], unquote(found[1])} if found else set()
+    return _QUOTED.sub(told, text)
 
 
 def told(error: BaseException, warehouse: Warehouse, doing: str) -> FlakeGuardError:

@@ -22,7 +22,7 @@ from flakeguard_pipeline.warehouse.connection import Warehouse
 from flakeguard_pipeline.warehouse.driver_errors import told
 from flakeguard_pipeline.warehouse.duckdb_connection import DuckDBConnection
 from flakeguard_pipeline.warehouse.load import name_of
-from flakeguard_pipeline.warehouse.migrate import VERSION_TABLE, require_known
+from flakeguard_pipeline.warehouse.migrate import HAS_VERSION_TABLE, VERSION_TABLE, require_known
 from flakeguard_pipeline.warehouse.migration_rights import require_rights
 from flakeguard_pipeline.warehouse.revisions import BASE, History
 from flakeguard_pipeline.warehouse.tables import SCHEMAS, metadata
@@ -207,10 +207,7 @@ def _holder(connection: sa.Connection) -> str:
 
 def _revision(connection: sa.Connection) -> str | None:
     """Return the revision, and leave no transaction open."""
-    known = connection.scalar(
-        sa.text("select count(*) from information_schema.tables where table_schema = 'core' and table_name = :name"),
-        {"name": VERSION_TABLE},
-    )
+    known = connection.scalar(sa.text(HAS_VERSION_TABLE))
     asked = sa.text(f"select max(version_num) from core.{VERSION_TABLE}")  # noqa: S608 - a constant
     revision = connection.scalar(asked) if known else None
     connection.rollback()
