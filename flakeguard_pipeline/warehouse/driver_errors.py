@@ -27,7 +27,6 @@ UNREACHABLE = "check the address, the role and its password, and that the server
 _NOISE = re.compile(r"^(?:[A-Z_]+: )?(?:\[libpq\] )?(?:Failed to [a-z ]+: )?(?:[A-Za-z ]*Error: )?(?:ERROR:\s+)?")
 _TAIL = re.compile(r"\. SQLSTATE: \w{5}$")
 _PASSWORD = re.compile(r"//[^@:/?#]*:(.*)@")
-_QUOTED = re.compile(r'"([^"]*)"')
 _PARAMETER = re.compile(r"[?&](?:ssl)?password=([^&]*)")
 
 HIDDEN = "***"
@@ -64,13 +63,7 @@ def without_password(text: str, warehouse: Warehouse) -> str:
     }
     for each in secrets:
         text = text.replace(each, HIDDEN)
-
-    def told(found: re.Match[str]) -> str:
-        # a `/` or `@` that should have been encoded makes libpq take part of a password for a port or a host
-        is_part = "@" in found[1] or any(found[1] in each for each in secrets)
-        return f'"{HIDDEN}"' if found[1] and is_part else found[0]
-
-    return _QUOTED.sub(told, text)
+    return text
 
 
 def told(error: BaseException, warehouse: Warehouse, doing: str) -> FlakeGuardError:

@@ -4,8 +4,10 @@ Belongs here: what every command calls. A warehouse that is up to date costs one
 here: how Alembic runs (`migration_session`), and what the tables look like (`table_differences`).
 """
 
+import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +70,8 @@ def upgrade(warehouse: Warehouse, *, to: str | None = None, migrations: Path | N
     """
     known = history(migrations)
     target = known.head if to is None else known.require(to)
+    if not warehouse.exists:
+        _make_file(warehouse)
     now = current(warehouse)
     if now == target:
         return False
@@ -80,6 +84,21 @@ def upgrade(warehouse: Warehouse, *, to: str | None = None, migrations: Path | N
     from flakeguard_pipeline.warehouse import migration_session  # noqa: PLC0415 - imports Alembic
 
     return migration_session.upgrade(warehouse, known, target)
+
+
+def _make_file(warehouse: Warehouse) -> None:
+    """Make the embedded warehouse's file at once, with its header in it.
+
+    DuckDB makes a file before it locks it, so of two processes that find none one may open what the other has only
+    begun. Here each makes a file of its own, and the first to link it to the warehouse's name wins.
+    """
+    made = warehouse.path.with_name(f".{warehouse.path.name}.{os.getpid()}")
+    with suppress(OSError, WarehouseError):  # whatever it is, opening the warehouse itself says it better
+        with Warehouse(str(made)).connect():
+            pass
+        with suppress(OSError):  # another was first, or the file system knows no links
+            os.link(made, warehouse.path)
+        made.unlink()
 
 
 def downgrade(
