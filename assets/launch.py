@@ -108,7 +108,7 @@ def _opened(
     tell(progress)
     place = resource.open()
     upgrade(place.warehouse)
-    with exclusive(place.settings.dagster_home, progress) as instance:
+    with place.warehouse.run_alone(), exclusive(place.settings.dagster_home, progress) as instance:
         yield place, _Runner(instance, resource, as_of or datetime.now(UTC).replace(microsecond=0))
 
 

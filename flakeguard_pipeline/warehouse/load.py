@@ -61,8 +61,9 @@ def replacing_attempts(connection: Connection, replaced: pl.DataFrame, *, defaul
         replaced: columns repository_id, run_id, run_attempt: whatever is there of these goes, whatever its org.
         default_branch: the configured default branch, for repositories that declare none.
     """
-    # whole row groups go to disk as they come; out of order, all of them would wait for the commit
-    connection.execute("set preserve_insertion_order = true")
+    if connection.dialect == "duckdb":
+        # whole row groups go to disk as they come; out of order, all of them would wait for the commit
+        connection.execute("set preserve_insertion_order = true")
     with connection.transaction(), connection.frame("_replaced", replaced):
         for table in REPLACED:
             connection.execute(
