@@ -60,7 +60,8 @@ def test_other_addresses_are_refused(url: str) -> None:
 
 def test_a_warehouse_is_shown_without_its_password() -> None:
     assert Warehouse("postgresql://user:secret@host/db").shown == "postgresql://user:***@host/db"
-    assert Warehouse("postgres://u:p@h:x/d").shown == "postgres://..."
+    assert Warehouse("postgresql://user@host:5433/db?password=secret").shown == "postgresql://user:***@host:5433/db"
+    assert "secret" not in repr(Warehouse("postgresql://user:secret@host/db?sslpassword=secret"))
     assert Warehouse("duckdb:///a/b.duckdb").shown == "a/b.duckdb"
 
 
