@@ -76,21 +76,47 @@ def _table(
     grain: str,
     writer: str,
     enforce: bool = True,
+    is_replaced: bool = False,
+    hashed: tuple[str, ...] = (),
 ) -> sa.Table:
+    """Return a table.
+
+    Args:
+        name: its name.
+        schema: its schema.
+        columns: its columns, in order.
+        key: the columns that tell its rows apart.
+        grain: what one row is.
+        writer: who alone writes it.
+        enforce: whether the database holds the key unique.
+        is_replaced: whether its rows are replaced by run attempt, for which Postgres needs an index.
+        hashed: columns of the key that may be longer than an entry of a Postgres index: there the key is a unique
+            index over their hashes, and no primary key.
+    """
     constraint = (sa.PrimaryKeyConstraint(*key),) if enforce else ()
+    indexes: list[sa.Index] = []
+    if hashed:
+        expressions = (sa.text(f"hashtextextended({each}, 0)") if each in hashed else each for each in key)
+        indexes.append(sa.Index(f"{name}_key", *expressions, unique=True).ddl_if(dialect="postgresql"))
+    if is_replaced:
+        indexes.append(sa.Index(f"{name}_run_attempt", *REPLACED_BY).ddl_if(dialect="postgresql"))
     return sa.Table(
         name,
         metadata,
         *columns,
         *constraint,
+        *indexes,
         schema=schema,
         comment=grain,
-        info={"key": key, "writer": writer, "enforced": enforce},
+        info={"key": key, "writer": writer, "enforced": enforce, "hashed": hashed},
     )
 
 
 LOADER = "asset group `core` (warehouse/load.py)"
 ATTEMPT_KEY = ("org", "repository_id", "run_id", "run_attempt")
+
+REPLACED_BY = ("repository_id", "run_id", "run_attempt")
+"""What the loader deletes by (warehouse/load.py); the org of a run attempt may have changed."""
 
 repository = _table(
     "repository",
@@ -134,6 +160,7 @@ run_attempt = _table(
     key=ATTEMPT_KEY,
     grain="one row per attempt of a CI run, whether it left reports or not",
     writer=LOADER,
+    is_replaced=True,
 )
 
 job = _table(
@@ -152,6 +179,7 @@ job = _table(
     key=(*ATTEMPT_KEY, "job_id"),
     grain="one row per job of a run attempt",
     writer=LOADER,
+    is_replaced=True,
 )
 
 raw_artifact = _table(
@@ -170,6 +198,8 @@ raw_artifact = _table(
     key=(*ATTEMPT_KEY, "artifact", "path", "kind", "source", "source_folder"),
     grain="one row per file kept in the landing zone for a run attempt: the landing zone's manifest",
     writer=LOADER,
+    is_replaced=True,
+    hashed=("path",),
 )
 
 report = _table(
@@ -191,6 +221,7 @@ report = _table(
     key=(*ATTEMPT_KEY, "report_id"),
     grain="one row per distinct test report of a run attempt that yielded executions",
     writer=LOADER,
+    is_replaced=True,
 )
 
 report_issue = _table(
@@ -207,6 +238,7 @@ report_issue = _table(
     key=(*ATTEMPT_KEY, "report_id", "issue_code"),
     grain="one row per report and kind of oddity that makes its results less useful than they could be",
     writer=LOADER,
+    is_replaced=True,
 )
 
 rejected_artifact = _table(
@@ -228,6 +260,8 @@ rejected_artifact = _table(
     grain="one row per file and reason that it was not loaded, or not whole; "
     "`repository_id` and `run_id` are '' and `run_attempt` 0 where no run is known for it",
     writer=LOADER,
+    is_replaced=True,
+    hashed=("path",),
 )
 
 test_execution = _table(
@@ -261,6 +295,7 @@ test_execution = _table(
     key=(*ATTEMPT_KEY, "report_id", "ordinal"),
     grain="one row per execution of a test case",
     writer=LOADER,
+    is_replaced=True,
     enforce=False,
 )
 
