@@ -57,7 +57,7 @@ def run_main_job(resource: WorkspaceResource, *, as_of: datetime | None, progres
         with place.warehouse.connect() as connection:
             version = load.core_version(connection)
             checked = builds.is_checked(connection, SUITE_NAME, version)
-            digest = project_digest(place.settings)
+            digest = project_digest(place.settings, place.warehouse)
             built = builds.is_built(connection, "rollups", project_digest=digest, core_version=version)
             built = built and builds.is_built(connection, "marts", project_digest=digest, core_version="")
             # where inferring failed for a repository, it is tried again
