@@ -41,7 +41,9 @@ MAX_EXAMPLE_CHARACTERS = 300
 ATTEMPT_IS_LOADED = "expect_run_attempt_to_be_loaded"
 NO_SIGNATURE_WITHOUT_FAILURE = "expect_no_failure_signature_without_failure"
 
-_DIALECT = "flakeguard_duckdb"
+_BUFFERED = "flakeguard_pipeline.quality.buffered"
+_DUCKDB = "flakeguard_duckdb"
+_POSTGRES = "flakeguard_postgres"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ def _duckdb(connection: Connection) -> tuple[str, Callable[[], Any]]:
     """Return cursors of a connection that is open already: there is no second lock to wait for."""
     from duckdb_sqlalchemy import ConnectionWrapper
 
-    sa.dialects.registry.register(_DIALECT, "flakeguard_pipeline.quality.buffered_duckdb", "BufferedDuckDB")
+    sa.dialects.registry.register(_DUCKDB, _BUFFERED, "BufferedDuckDB")
 
     def connect() -> Any:
         cursor: duckdb.DuckDBPyConnection = cast("DuckDBConnection", connection).raw.cursor()
@@ -189,14 +191,15 @@ def _duckdb(connection: Connection) -> tuple[str, Callable[[], Any]]:
         cursor.execute(f"set schema = '{tables.test_execution.schema}'")
         return ConnectionWrapper(cursor)
 
-    return _DIALECT, connect
+    return _DUCKDB, connect
 
 
 def _postgres(warehouse: Warehouse) -> tuple[str, Callable[[], Any]]:
     """Return sessions of the driver that Great Expectations knows."""
     from flakeguard_pipeline.warehouse.postgres_session import psycopg2_session
 
-    return "postgresql+psycopg2", lambda: psycopg2_session(
+    sa.dialects.registry.register(_POSTGRES, _BUFFERED, "BufferedPostgres")
+    return _POSTGRES, lambda: psycopg2_session(
         warehouse.url, search_path=str(tables.test_execution.schema), read_only=True
     )
 
