@@ -1,0 +1,130 @@
+"""One behaviour: the main job says the same on DuckDB and on Postgres, row by row and byte by byte."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from assets.launch import Launched, run_main_job
+from assets.resources import WorkspaceResource
+from flakeguard_pipeline.domain.aliases import AliasState
+from flakeguard_pipeline.operations.alias_decisions import decide_aliases, known_aliases
+from flakeguard_pipeline.operations.summary import summarise
+from flakeguard_pipeline.progress import Silent
+from flakeguard_pipeline.warehouse.connection import Warehouse
+from flakeguard_pipeline.warehouse.postgres_session import close_pools
+from tests.support.parity_history import AS_OF, ODD_NAMES, write_parity_history
+from tests.support.postgres import PostgresServer
+
+SCHEMAS = ("core", "staging", "intermediate", "flakiness", "quarantine", "marts")
+
+OF_ENGINE = {"core.alembic_version", "flakiness.dbt_build"}
+"""Relations that say how a warehouse was made."""
+
+WITH_SOMETHING = (
+    "marts.test_execution", "marts.test_health", "marts.quarantine", "marts.quarantine_event", "marts.report_health",
+    "marts.failure_signature", "core.rejected_artifact", "core.inferred_pass", "core.alias_proposal",
+    "core.alias_decision", "core.report_issue", "flakiness.flake_evidence", "flakiness.health_snapshot",
+)  # fmt: skip
+"""Relations that would prove nothing if they were empty."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One warehouse after two runs of the main job, with an alias accepted in between."""
+
+    warehouse: Warehouse
+    out: Path
+    launched: tuple[Launched, Launched]
+
+    def relations(self) -> list[str]:
+        with self.warehouse.connect() as connection:
+            named = connection.read("select table_schema, table_name from information_schema.tables")
+        return sorted(f"{schema}.{name}" for schema, name in named.iter_rows() if schema in SCHEMAS)
+
+    def rows(self, relation: str) -> pl.DataFrame:
+        """Return all rows, in the order of bytes of all columns, as the engine itself orders them."""
+        with self.warehouse.connect() as connection:
+            columns = sorted(connection.read(f"select * from {relation} limit 0").columns)
+            named = ", ".join(f'"{column}"' for column in columns)
+            return connection.read(f"select {named} from {relation} order by {named}")
+
+    def exports(self) -> dict[str, bytes]:
+        return {str(file.relative_to(self.out)): file.read_bytes() for file in sorted(self.out.rglob("*.json"))}
+
+
+def run_twice(folder: Path, drop: Path, url: str) -> Engine:
+    """Run the main job, accept each proposed alias, and run it again."""
+    config = folder / "flakeguard.yml"
+    config.write_text("policy: {min_same_commit_flips: 1, min_executions: 2}\n")
+    resource = WorkspaceResource(
+        config=str(config),
+        drop=str(drop),
+        warehouse=url,
+        landing=str(folder / "landing"),
+        out=str(folder / "out"),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLAKEGUARD_HOME", str(folder / "home"))
+        patch.setenv("DAGSTER_HOME", str(folder / "nowhere"))
+        warehouse = Warehouse(url)
+        first = run_main_job(resource, as_of=AS_OF, progress=Silent())
+        proposed = [each for each in known_aliases(warehouse) if each.state is AliasState.PROPOSED]
+        decide_aliases(warehouse, proposed, is_accepted=True, actor="ann", reason="renamed", decided_at=AS_OF)
+        second = run_main_job(resource, as_of=AS_OF, progress=Silent())
+    return Engine(warehouse, folder / "out", (first, second))
+
+
+@pytest.fixture(scope="module")
+def drop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drop")
+    write_parity_history(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def duckdb(drop: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    folder = tmp_path_factory.mktemp("duckdb")
+    return run_twice(folder, drop, f"duckdb:///{folder / 'home' / 'warehouse.duckdb'}")
+
+
+@pytest.fixture(scope="module", params=["newest", "oldest"])
+def postgres(request: pytest.FixtureRequest, drop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    is_newest = request.param == "newest"
+    server: PostgresServer = request.getfixturevalue("postgres_server" if is_newest else "oldest_postgres_server")
+    # the newest server is built without the languages' collations
+    database = server.database() if is_newest else server.database(locale="de")
+    yield run_twice(tmp_path_factory.mktemp(request.param), drop, database.url)
+    close_pools()
+    database.drop()
+
+
+def test_every_relation_has_the_same_rows_in_the_same_order(duckdb: Engine, postgres: Engine) -> None:
+    assert postgres.relations() == duckdb.relations()
+    for relation in set(duckdb.relations()) - OF_ENGINE:
+        mine, theirs = duckdb.rows(relation), postgres.rows(relation)
+        assert theirs.columns == mine.columns, relation
+        assert theirs.rows() == mine.rows(), relation
+        if relation in WITH_SOMETHING:
+            assert mine.height, relation
+
+
+def test_exports_are_the_same_byte_by_byte(duckdb: Engine, postgres: Engine) -> None:
+    assert duckdb.exports()
+    assert postgres.exports() == duckdb.exports()
+    assert any(b'"entries":[{' in data or b'"test_id"' in data for data in duckdb.exports().values())
+
+
+def test_people_are_told_the_same(duckdb: Engine, postgres: Engine) -> None:
+    assert summarise(postgres.warehouse) == summarise(duckdb.warehouse)
+    assert [each.faults for each in postgres.launched] == [each.faults for each in duckdb.launched] == [(), ()]
+    assert postgres.launched[0].metadata["delivery/read_copy"]["enabled"] is False
+
+
+def test_odd_names_arrive_whole(postgres: Engine) -> None:
+    with postgres.warehouse.connect() as connection:
+        stored = connection.read("select distinct raw_name from core.test_execution")["raw_name"].to_list()
+    odd = [name for name in ODD_NAMES if name not in stored]
+    assert set(odd) <= {"tab\tin", "\u200d"}, odd
