@@ -23,6 +23,9 @@ short enough that a person at a terminal learns the cause."""
 
 LOCK_POLL_SECONDS = 0.1
 
+WHOLE = (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException, duckdb.TransactionException)
+"""Errors of the file or the machine; a commit that finds no room on the disk is one of the transaction."""
+
 LOCKED = "Could not set lock on file"
 """How DuckDB says it; the bare word may stand in a path."""
 
@@ -95,7 +98,7 @@ class DuckDBConnection:
         """Turn what concerns the warehouse as a whole into lines for people; the rest concerns some rows."""
         try:
             yield
-        except (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException) as error:
+        except WHOLE as error:
             raise WarehouseError(
                 f"the warehouse {self.path} cannot be written or read: {_first_line(error)}; nothing is half-written; "
                 "make room or mend its file system, and run again"

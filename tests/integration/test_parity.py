@@ -7,15 +7,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from assets.launch import Launched, run_main_job
-from assets.resources import WorkspaceResource
-from flakeguard_pipeline.domain.aliases import AliasState
-from flakeguard_pipeline.operations.alias_decisions import decide_aliases, known_aliases
+from assets.launch import Launched
+from flakeguard_pipeline.operations.alias_decisions import decide_aliases, pair_of
 from flakeguard_pipeline.operations.summary import summarise
-from flakeguard_pipeline.progress import Silent
 from flakeguard_pipeline.warehouse.connection import Warehouse
 from flakeguard_pipeline.warehouse.postgres_session import close_pools
+from tests.assets.workspaces import run
 from tests.support.parity_history import AS_OF, ODD_NAMES, write_parity_history
+from tests.support.places import make_place
 from tests.support.postgres import PostgresServer
 
 SCHEMAS = ("core", "staging", "intermediate", "flakiness", "quarantine", "marts")
@@ -31,13 +30,22 @@ WITH_SOMETHING = (
 """Relations that would prove nothing if they were empty."""
 
 
+RENAMED = """
+    select distinct older.test_key as old_key, newer.test_key as new_key
+    from core.test_execution as older
+    inner join core.test_execution as newer on older.repository_id = newer.repository_id and older.name = newer.name
+    where older.classname = 'tests.shop.test_cart' and newer.classname = 'tests.shop.test_basket'
+    order by old_key
+"""
+
+
 @dataclass(frozen=True)
 class Engine:
-    """One warehouse after two runs of the main job, with an alias accepted in between."""
+    """One warehouse after the main job has run on it."""
 
     warehouse: Warehouse
     out: Path
-    launched: tuple[Launched, Launched]
+    launched: Launched
 
     def relations(self) -> list[str]:
         with self.warehouse.connect() as connection:
@@ -55,48 +63,32 @@ class Engine:
         return {str(file.relative_to(self.out)): file.read_bytes() for file in sorted(self.out.rglob("*.json"))}
 
 
-def run_twice(folder: Path, drop: Path, url: str) -> Engine:
-    """Run the main job, accept each proposed alias, and run it again."""
-    config = folder / "flakeguard.yml"
-    config.write_text("policy: {min_same_commit_flips: 1, min_executions: 2}\n")
-    resource = WorkspaceResource(
-        config=str(config),
-        drop=str(drop),
-        warehouse=url,
-        landing=str(folder / "landing"),
-        out=str(folder / "out"),
-    )
+def run_job(folder: Path, url: str = "") -> Engine:
+    """Load the history, accept the alias of each renamed test, and run the main job."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLAKEGUARD_HOME", str(folder / "home"))
         patch.setenv("DAGSTER_HOME", str(folder / "nowhere"))
-        warehouse = Warehouse(url)
-        first = run_main_job(resource, as_of=AS_OF, progress=Silent())
-        proposed = [each for each in known_aliases(warehouse) if each.state is AliasState.PROPOSED]
-        decide_aliases(warehouse, proposed, is_accepted=True, actor="ann", reason="renamed", decided_at=AS_OF)
-        second = run_main_job(resource, as_of=AS_OF, progress=Silent())
-    return Engine(warehouse, folder / "out", (first, second))
+        place = make_place(folder, "policy: {min_same_commit_flips: 1, min_executions: 2}\n", warehouse=url)
+        write_parity_history(place.source.path)
+        place.ingest()
+        for old, new in place.rows(RENAMED):
+            pair = pair_of(place.warehouse, repository="acme/moved", old=str(old), new=str(new))
+            decide_aliases(place.warehouse, [pair], is_accepted=True, actor="ann", reason="renamed", decided_at=AS_OF)
+        return Engine(place.warehouse, place.settings.out, run(place, AS_OF))
 
 
 @pytest.fixture(scope="module")
-def drop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("drop")
-    write_parity_history(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def duckdb(drop: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    folder = tmp_path_factory.mktemp("duckdb")
-    return run_twice(folder, drop, f"duckdb:///{folder / 'home' / 'warehouse.duckdb'}")
+def duckdb(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return run_job(tmp_path_factory.mktemp("duckdb"))
 
 
 @pytest.fixture(scope="module", params=["newest", "oldest"])
-def postgres(request: pytest.FixtureRequest, drop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def postgres(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     is_newest = request.param == "newest"
     server: PostgresServer = request.getfixturevalue("postgres_server" if is_newest else "oldest_postgres_server")
     # the newest server is built without the languages' collations
     database = server.database() if is_newest else server.database(locale="de")
-    yield run_twice(tmp_path_factory.mktemp(request.param), drop, database.url)
+    yield run_job(tmp_path_factory.mktemp(request.param), database.url)
     close_pools()
     database.drop()
 
@@ -119,8 +111,9 @@ def test_exports_are_the_same_byte_by_byte(duckdb: Engine, postgres: Engine) -> 
 
 def test_people_are_told_the_same(duckdb: Engine, postgres: Engine) -> None:
     assert summarise(postgres.warehouse) == summarise(duckdb.warehouse)
-    assert [each.faults for each in postgres.launched] == [each.faults for each in duckdb.launched] == [(), ()]
-    assert postgres.launched[0].metadata["delivery/read_copy"]["enabled"] is False
+    assert postgres.launched.faults == duckdb.launched.faults == ()
+    assert "why" not in duckdb.launched.metadata["delivery/read_copy"]
+    assert "so there is no copy" in str(postgres.launched.metadata["delivery/read_copy"]["why"])
 
 
 def test_odd_names_arrive_whole(postgres: Engine) -> None:
