@@ -7,12 +7,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from assets.launch import Launched
+from assets.launch import Launched, run_main_job
+from flakeguard_pipeline.cli.options import WAREHOUSE_VARIABLE
 from flakeguard_pipeline.operations.alias_decisions import decide_aliases, pair_of
 from flakeguard_pipeline.operations.summary import summarise
+from flakeguard_pipeline.progress import Silent
 from flakeguard_pipeline.warehouse.connection import Warehouse
 from flakeguard_pipeline.warehouse.postgres_session import close_pools
-from tests.assets.workspaces import run
+from tests.assets.workspaces import resource_of
 from tests.support.parity_history import AS_OF, ODD_NAMES, write_parity_history
 from tests.support.places import make_place
 from tests.support.postgres import PostgresServer
@@ -46,6 +48,7 @@ class Engine:
     warehouse: Warehouse
     out: Path
     launched: Launched
+    folder: Path
 
     def relations(self) -> list[str]:
         with self.warehouse.connect() as connection:
@@ -74,7 +77,12 @@ def run_job(folder: Path, url: str = "") -> Engine:
         for old, new in place.rows(RENAMED):
             pair = pair_of(place.warehouse, repository="acme/moved", old=str(old), new=str(new))
             decide_aliases(place.warehouse, [pair], is_accepted=True, actor="ann", reason="renamed", decided_at=AS_OF)
-        return Engine(place.warehouse, place.settings.out, run(place, AS_OF))
+        # as the command line does it: an address reaches Dagster's resources through the environment alone
+        patch.setenv(WAREHOUSE_VARIABLE, place.settings.warehouse)
+        resource = resource_of(place).model_copy(update={"warehouse": ""})
+        return Engine(
+            place.warehouse, place.settings.out, run_main_job(resource, as_of=AS_OF, progress=Silent()), folder
+        )
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +129,10 @@ def test_odd_names_arrive_whole(postgres: Engine) -> None:
         stored = connection.read("select distinct raw_name from core.test_execution")["raw_name"].to_list()
     odd = [name for name in ODD_NAMES if name not in stored]
     assert set(odd) <= {"tab\tin", "\u200d"}, odd
+
+
+def test_the_password_is_nowhere_in_what_a_run_leaves(postgres: Engine) -> None:
+    password = postgres.warehouse.url.partition("@")[0].rpartition(":")[2].encode()
+    files = [file for file in postgres.folder.rglob("*") if file.is_file()]
+    assert any(file.suffix == ".db" for file in files), "Dagster's history is among them"
+    assert [file for file in files if password in file.read_bytes()] == []
