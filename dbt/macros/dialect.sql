@@ -58,24 +58,8 @@
   is what a changed project gets, drops it.
 #}
 {% materialization view, adapter='postgres' -%}
-    {%- set existing = load_cached_relation(this) -%}
-    {%- if should_full_refresh() or (existing is not none and not existing.is_view) -%}
+    {%- if should_full_refresh() -%}
         {{ return(materialization_view_default()) }}
     {%- endif -%}
-    {%- set view = this.incorporate(type='view') -%}
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {% call statement('main') -%}
-        {{ get_create_view_as_sql(view, sql) }}
-    {%- endcall %}
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {%- do adapter.commit() -%}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
-    {{ return({'relations': [view]}) }}
+    {{ return(create_or_replace_view()) }}
 {%- endmaterialization %}
-
-{% macro postgres__create_view_as(relation, sql) -%}
-    create or replace view {{ relation }} as (
-        {{ sql }}
-    )
-{%- endmacro %}
