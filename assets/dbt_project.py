@@ -1,25 +1,111 @@
 """The dbt project as Dagster needs it: its manifest, its variables, its command. Imports nothing of dbt."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 from flakeguard_pipeline.bundled import bundled, folder_digest
 from flakeguard_pipeline.domain.digests import stable_id
-from flakeguard_pipeline.domain.errors import OperationError
+from flakeguard_pipeline.domain.errors import ConfigurationError, OperationError
 from flakeguard_pipeline.operations.inference import inference_digest
 from flakeguard_pipeline.settings import Settings
+from flakeguard_pipeline.warehouse.connection import Warehouse
 
 DBT_EXECUTABLE = str(Path(sys.executable).with_name("dbt"))
 """dbt of this very environment, whatever PATH says."""
 
 
-def variables(settings: Settings, duckdb_path: Path) -> str:
-    """Return what `dbt --vars` is given."""
-    return json.dumps({"duckdb_path": str(duckdb_path.absolute()), "workflow_label": settings.workflow_label})
+PASSWORD_VARIABLE = "DBT_ENV_SECRET_POSTGRES_PASSWORD"
+"""How dbt gets the password: it shows no variable whose name begins so, neither in logs nor in what it leaves."""
+
+LIBPQ_VARIABLES = {
+    "host": "PGHOST",
+    "hostaddr": "PGHOSTADDR",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "dbname": "PGDATABASE",
+    "options": "PGOPTIONS",
+    "application_name": "PGAPPNAME",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
+    "client_encoding": "PGCLIENTENCODING",
+    "service": "PGSERVICE",
+    "passfile": "PGPASSFILE",
+    "channel_binding": "PGCHANNELBINDING",
+    "require_auth": "PGREQUIREAUTH",
+    "sslmode": "PGSSLMODE",
+    "sslnegotiation": "PGSSLNEGOTIATION",
+    "sslcompression": "PGSSLCOMPRESSION",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "sslcertmode": "PGSSLCERTMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcrl": "PGSSLCRL",
+    "sslcrldir": "PGSSLCRLDIR",
+    "sslsni": "PGSSLSNI",
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
+    "gssencmode": "PGGSSENCMODE",
+    "krbsrvname": "PGKRBSRVNAME",
+    "gsslib": "PGGSSLIB",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+    "load_balance_hosts": "PGLOADBALANCEHOSTS",
+}
+"""The environment variable of each part of an address, as libpq documents them. A part without one is left to libpq's
+default: `keepalives` and what belongs to it, `sslpassword`."""
+
+
+def variables(settings: Settings, warehouse: Warehouse) -> str:
+    """Return what `dbt --vars` is given. Other users of the machine can read it, so no address of a server is in it."""
+    told = {"workflow_label": settings.workflow_label, "tested_rows": "changed"}
+    if warehouse.dialect == "duckdb":
+        told["duckdb_path"] = str(warehouse.path.absolute())
+    return json.dumps(told)
+
+
+def environment(warehouse: Warehouse) -> dict[str, str]:
+    """Return the environment variables by which dbt finds a warehouse; none where it is a file.
+
+    The password goes this way alone: neither in arguments, which others can read, nor into what dbt writes.
+
+    Raises:
+        ConfigurationError: the address cannot be read.
+    """
+    if warehouse.dialect == "duckdb":
+        return {}
+    import psycopg2
+    from psycopg2.extensions import parse_dsn
+
+    try:
+        parts = parse_dsn(warehouse.url)
+    except psycopg2.ProgrammingError:
+        # libpq's own message may quote the address, and the password in it
+        raise ConfigurationError(f"the address of the warehouse {warehouse.shown} cannot be read") from None
+    found = {LIBPQ_VARIABLES[name]: value for name, value in parts.items() if name in LIBPQ_VARIABLES}
+    if "password" in parts:
+        found[PASSWORD_VARIABLE] = parts["password"]
+    return {**found, "PGTZ": "UTC"}
+
+
+@contextmanager
+def known_to_dbt(warehouse: Warehouse) -> Iterator[None]:
+    """Let processes that are started in the block find the warehouse."""
+    told = environment(warehouse)
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def target_path(settings: Settings) -> Path:
@@ -54,15 +140,31 @@ def prepared_manifest(settings: Settings) -> Path:
     return manifest
 
 
-def project_digest(settings: Settings) -> str:
+def project_digest(settings: Settings, warehouse: Warehouse) -> str:
     """Return a digest of all that decides what dbt builds, but for the rows of `core` that are loaded.
 
     DuckDB's views name the database, which is the file's stem: a renamed warehouse has to be built anew.
     """
     inferred = inference_digest(settings.inference)
-    return stable_id(["dbt", source_digest(), settings.workflow_label, Path(settings.warehouse).stem, inferred])
+    place = warehouse.path.stem if warehouse.dialect == "duckdb" else warehouse.dialect
+    return stable_id(["dbt", source_digest(), settings.workflow_label, place, inferred])
+
+
+def tables_digest(settings: Settings) -> str:
+    """Return a digest of what decides the rows that incremental models keep: another one means a full refresh.
+
+    Descriptions, tests, marts and the place of the warehouse change none of them.
+    """
+    project = bundled("dbt")
+    files = [project / "dbt_project.yml", *sorted((project / "macros").glob("*.sql"))]
+    files += [
+        file for folder in ("staging", "intermediate") for file in sorted((project / "models" / folder).glob("*.sql"))
+    ]
+    texts = [f"{file.name}\n{file.read_text(encoding='utf-8')}" for file in files]
+    return stable_id(["tables", version("dbt-core"), settings.workflow_label, *texts])
 
 
 def source_digest() -> str:
-    """Return a digest of the dbt project's files and of dbt's version."""
-    return stable_id([version("dbt-core"), version("dbt-duckdb"), folder_digest(bundled("dbt"), (".sql", ".yml"))])
+    """Return a digest of the dbt project's files and of the versions of dbt and its adapters."""
+    versions = [version(each) for each in ("dbt-core", "dbt-duckdb", "dbt-postgres")]
+    return stable_id([*versions, folder_digest(bundled("dbt"), (".sql", ".yml"))])

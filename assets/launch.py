@@ -5,9 +5,11 @@ Belongs here: what is due, and running it. Does not belong here: what a person i
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ from flakeguard_pipeline.source_sections import KINDS, AnySource
 from flakeguard_pipeline.warehouse import builds, load
 from flakeguard_pipeline.warehouse.migrate import upgrade
 
+_COLOURS = re.compile("\x1b\\[[0-9;]*m")
+
 
 @dataclass(frozen=True, slots=True)
 class Launched:
@@ -58,7 +62,7 @@ def run_main_job(resource: WorkspaceResource, *, as_of: datetime | None, progres
         with place.warehouse.connect() as connection:
             version = load.core_version(connection)
             checked = builds.is_checked(connection, SUITE_NAME, version)
-            digest = project_digest(place.settings)
+            digest = project_digest(place.settings, place.warehouse)
             built = builds.is_built(connection, "rollups", project_digest=digest, core_version=version)
             built = built and builds.is_built(connection, "marts", project_digest=digest, core_version="")
             # where inferring failed for a repository, it is tried again
@@ -110,7 +114,10 @@ def _opened(
     place = resource.open()
     upgrade(place.warehouse)
     settings = place.settings
-    with exclusive(settings.dagster_home, progress, settings.dagster_storage) as own:
+    with (
+        place.warehouse.run_alone(),
+        exclusive(settings.dagster_home, progress, settings.dagster_storage) as own,
+    ):
         yield place, _Runner(own, resource, as_of or datetime.now(UTC).replace(microsecond=0))
 
 
@@ -162,6 +169,18 @@ def _explained(job: str) -> Iterator[None]:
         ) from error
 
 
+def _first_fault(failure: dg.Failure) -> str:
+    """Return what dbt says first of what it could not do, in a line."""
+    lines = [_COLOURS.sub("", line).strip() for line in (failure.description or "").splitlines()]
+    faults = [
+        f"{line}: {after}"
+        for line, after in pairwise(line for line in lines if line)
+        if " Error in " in line or line.startswith(("Runtime Error", "Database Error"))
+    ]
+    found = faults[0] if faults else next((line for line in lines if line), "dbt failed")
+    return f"{found} (the Dagster UI, `flakeguard ui`, shows where)"
+
+
 class _Runner:
     """Runs selections of the assets in this process and gathers what they report."""
 
@@ -206,7 +225,11 @@ class _Runner:
     def score(self, *, with_dbt: bool) -> None:
         """Roll up (where the roll-ups are stale), score, decide and export."""
         if with_dbt:
-            self._execute(self._definitions(), "score", {})
+            try:
+                self._execute(self._definitions(), "score", {})
+            except dg.Failure as failure:
+                # dbt's, whose description is many lines
+                raise OperationError(f"the job `score` failed: {_first_fault(failure)}") from failure
             return
         from assets.build import build_idle_defs
 

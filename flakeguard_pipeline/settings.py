@@ -21,6 +21,7 @@ from flakeguard_pipeline.normalize.identity import DEFAULT_RULES, ExtraRule, Ide
 from flakeguard_pipeline.normalize.identity_rules import Field as IdentityField
 from flakeguard_pipeline.normalize.variants import JobRule, VariantRules
 from flakeguard_pipeline.policy.policy import Policy
+from flakeguard_pipeline.postgres_address import POSTGRES_SCHEMES, read_address
 from flakeguard_pipeline.source_sections import DROP, SECTIONS, AnySource, DropSection
 from flakeguard_pipeline.stats.parameters import ScoringParameters
 
@@ -164,7 +165,7 @@ class Settings:
     """
 
     home: Path
-    warehouse: str
+    warehouse: str = field(repr=False)  # it may hold a password
     landing: str
     out: Path
     drop: str | None
@@ -249,7 +250,9 @@ def load_settings(
     home = Path(variables[HOME_VARIABLE]) if variables.get(HOME_VARIABLE) else None
     warehouse = given["warehouse"] or f"duckdb:///{(home or DEFAULT_HOME) / 'warehouse.duckdb'}"
     landing = (home or DEFAULT_HOME) / "warehouse.landing"
-    if "://" not in warehouse or warehouse.startswith("duckdb:///"):
+    if warehouse.startswith(POSTGRES_SCHEMES):
+        landing = (home or DEFAULT_HOME) / f"{_database_folder(warehouse)}.landing"
+    elif "://" not in warehouse or warehouse.startswith("duckdb:///"):
         path = Path(warehouse.removeprefix("duckdb:///"))
         home = home or path.parent
         # One landing zone a warehouse, beside it: two warehouses must not load each other's artifacts.
@@ -284,6 +287,16 @@ def load_settings(
         read_copy=file.read_copy,
         dagster_storage=storage_of(file.dagster_storage, variables),
     )
+
+
+def _database_folder(url: str) -> str:
+    """Return what a database's landing zone is called: another one for each database, whoever connects to it."""
+    try:
+        address = read_address(url)
+    except ValueError:
+        return "postgres"  # the warehouse says what is wrong
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", address.database) or "postgres"
+    return f"{name}-{stable_id(['database', address.host, address.database])[:8]}"
 
 
 def _built(document: Document, location: Location, kind: Any, fields: Mapping[str, Any]) -> Any:

@@ -31,7 +31,7 @@ COLUMNS = ("repository", "alias_id", "confidence", "old_classname", "old_name", 
     check_specs=[EVERY_REPOSITORY],
     group_name=CORE,
     owners=OWNERS,
-    kinds={"duckdb", "polars"},
+    kinds={"sql", "polars"},
     pool=WAREHOUSE_POOL,
     description="One row per pair of tests of which one disappeared at the commit at which the other appeared, and "
     "which look like one test under two names, with a confidence. People decide: `flakeguard alias list`, `accept` and "

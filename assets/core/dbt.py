@@ -11,18 +11,22 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
 
 from assets.checks.execution_suite import require_sound
-from assets.dbt_project import DBT_EXECUTABLE, project_digest, target_path, variables
+from assets.dbt_project import (
+    DBT_EXECUTABLE,
+    known_to_dbt,
+    project_digest,
+    tables_digest,
+    target_path,
+    variables,
+)
 from assets.groups import CORE, FLAKINESS, OWNERS, WAREHOUSE_POOL
 from assets.resources import Workspace, WorkspaceResource
 from flakeguard_pipeline.bundled import bundled
 from flakeguard_pipeline.warehouse import builds, load
 from flakeguard_pipeline.warehouse.migrate import upgrade
 
-ROLLUPS = (
-    "staging intermediate marts.test_execution marts.report_health marts.failure_signature marts.flake_trend "
-    "marts.source_freshness"
-)
-MARTS = "marts.test_health marts.quarantine marts.quarantine_event marts.flakiness_by_suite marts.test_duration"
+SCORES = "tag:scores"
+"""Models that read scores and decisions. All others read `core` alone, and are built before these exist."""
 
 GROUP_OF_FOLDER = {"staging": CORE, "intermediate": FLAKINESS}
 
@@ -53,7 +57,7 @@ def build_dbt_assets(manifest: Path) -> list[dg.AssetsDefinition]:
 
     @dbt_assets(
         manifest=manifest,
-        select=ROLLUPS,
+        exclude=SCORES,
         name="dbt_rollups",
         pool=WAREHOUSE_POOL,
         dagster_dbt_translator=Translator(),
@@ -65,17 +69,23 @@ def build_dbt_assets(manifest: Path) -> list[dg.AssetsDefinition]:
         place = workspace.open()
         upgrade(place.warehouse)
         require_sound(place)
+        tables = tables_digest(place.settings)
         with place.warehouse.connect() as connection:
             version = load.core_version(connection)
-        yield from _build(context, dbt, place)
+            is_kept = builds.is_built(connection, "tables", project_digest=tables, core_version="")
+            # What this replaces may take the marts along, so a build that is killed leaves none of them as built.
+            parts: list[builds.Part] = ["rollups", "marts"]
+            builds.forget_builds(connection, parts if is_kept else [*parts, "tables"])
+        yield from _build(context, dbt, place, full_refresh=not is_kept)
         if not context.is_subset:
-            digest = project_digest(place.settings)
+            digest = project_digest(place.settings, place.warehouse)
             with place.warehouse.connect() as connection:
+                builds.record_build(connection, "tables", project_digest=tables, core_version="")
                 builds.record_build(connection, "rollups", project_digest=digest, core_version=version)
 
     @dbt_assets(
         manifest=manifest,
-        select=MARTS,
+        select=SCORES,
         name="dbt_marts",
         pool=WAREHOUSE_POOL,
         dagster_dbt_translator=Translator(),
@@ -87,16 +97,22 @@ def build_dbt_assets(manifest: Path) -> list[dg.AssetsDefinition]:
         place = workspace.open()
         yield from _build(context, dbt, place)
         if not context.is_subset:
-            digest = project_digest(place.settings)
+            digest = project_digest(place.settings, place.warehouse)
             with place.warehouse.connect() as connection:
                 builds.record_build(connection, "marts", project_digest=digest, core_version="")
 
     return [dbt_rollups, dbt_marts]
 
 
-def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource, place: Workspace) -> Iterator[Any]:
+def _build(
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, place: Workspace, *, full_refresh: bool = False
+) -> Iterator[Any]:
     place.progress.stage("build", None)
     # dbt's unit tests are about its models, not about these data: `make test` runs them.
-    arguments = ["build", "--exclude-resource-type", "unit_test"]
-    arguments += ["--vars", variables(place.settings, place.warehouse.path)]
-    yield from dbt.cli(arguments, context=context, target_path=target_path(place.settings)).stream()
+    arguments = ["build", "--exclude-resource-type", "unit_test", "--target", place.warehouse.dialect]
+    arguments += ["--vars", variables(place.settings, place.warehouse)]
+    if full_refresh:
+        arguments.append("--full-refresh")
+    with known_to_dbt(place.warehouse):
+        running = dbt.cli(arguments, context=context, target_path=target_path(place.settings))
+    yield from running.stream()

@@ -29,7 +29,7 @@ EVERY_REPOSITORY = dg.AssetCheckSpec(
     check_specs=[EVERY_REPOSITORY],
     group_name=CORE,
     owners=OWNERS,
-    kinds={"duckdb", "sql"},
+    kinds={"sql"},
     pool=WAREHOUSE_POOL,
     description="One row per run attempt, job and test that passed though no report tells it: the job succeeded, left "
     "no report, and usually runs the test. Never an execution; it counts in a flake rate's denominator and nowhere "

@@ -38,7 +38,7 @@ def _spec(key: dg.AssetKey, description: str) -> dg.AssetSpec:
         deps=[raw_artifact, *PROVIDER_ASSETS.values()],
         group_name=CORE,
         owners=OWNERS,
-        kinds={"duckdb", "polars"},
+        kinds={"sql", "polars"},
         partitions_def=daily,
         description=description,
     )

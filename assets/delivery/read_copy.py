@@ -30,6 +30,8 @@ MARTS = [
     )
 ]
 
+NO_COPY = "a Postgres warehouse can be read while it is written, so there is no copy"
+
 IS_CURRENT = dg.AssetCheckSpec(
     "the_copy_is_current",
     asset=READ_COPY,
@@ -46,7 +48,8 @@ IS_CURRENT = dg.AssetCheckSpec(
     kinds={"duckdb"},
     pool=WAREHOUSE_POOL,
     description="The warehouse as it is after the run, in a second file that people and tools may read at any time. "
-    "Replaced in one step, and only where it is behind; `read_copy: false` switches it off.",
+    "Replaced in one step, and only where it is behind; `read_copy: false` switches it off. A Postgres warehouse needs "
+    "none.",
 )
 def read_copy(workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Refresh the copy where it is behind."""
@@ -55,7 +58,10 @@ def read_copy(workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult[Non
     faults: list[str] = []
     told_of: dict[str, int | bool | dg.MetadataValue[str]] = {"enabled": place.settings.read_copy}
     try:
-        if not place.settings.read_copy:
+        if place.warehouse.dialect == "postgres":
+            told_of["enabled"] = False
+            told_of["why"] = dg.MetadataValue.text(NO_COPY)
+        elif not place.settings.read_copy:
             told_of["removed"] = remove_read_copy(place.warehouse)
         else:
             copy = refresh_read_copy(place.warehouse, place.progress)

@@ -32,7 +32,7 @@ FINDINGS = ("test_id", "classname", "name", "variant", "status", "p_flaky", "fla
     check_specs=[EVERY_REPOSITORY],
     group_name=FLAKINESS,
     owners=OWNERS,
-    kinds={"duckdb", "numpy"},
+    kinds={"sql", "numpy"},
     pool=WAREHOUSE_POOL,
     description="One row per test variant and scoring: status, flake rate with its interval, how likely it is flaky "
     "or broken now, and the counts that this rests on. Every scoring is kept.",

@@ -29,7 +29,7 @@ EVERY_REPOSITORY = dg.AssetCheckSpec(
     check_specs=[EVERY_REPOSITORY],
     group_name=QUARANTINE,
     owners=OWNERS,
-    kinds={"duckdb", "python"},
+    kinds={"sql", "python"},
     pool=WAREHOUSE_POOL,
     description="One row per decision ever made, with its evidence, the policy and the code that made it; append-only. "
     "Decisions are made as of the last scoring; none is appended before the newest decision there is.",

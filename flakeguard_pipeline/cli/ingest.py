@@ -29,6 +29,7 @@ def ingest(
     flakeguard ingest
     flakeguard ingest --source hub --since 2026-01-01 --until 2026-03-31
     """
+    from flakeguard_pipeline.cli.options import publish_warehouse, require_connection
     from flakeguard_pipeline.cli.progress import make_progress
     from flakeguard_pipeline.cli.sources import require_names
     from flakeguard_pipeline.cli.summary import render_ingestion
@@ -40,15 +41,14 @@ def ingest(
         raise UsageError(f"--since {since} is after --until {until}; no day lies between them")
     settings = load_settings(config, {"warehouse": warehouse})
     chosen = require_names(settings, names)
-    with Warehouse(settings.warehouse).connect():
-        pass  # a wrong path is said at once, before Dagster is imported
+    require_connection(Warehouse(settings.warehouse))  # a wrong path is said at once, before Dagster is imported
 
     from assets.launch import Request, run_ingestion
     from assets.resources import WorkspaceResource
 
     resource = WorkspaceResource(
         config=str(config) if config else "",
-        warehouse=settings.warehouse,
+        warehouse=publish_warehouse(settings.warehouse),
         landing=settings.landing,
         out=str(settings.out),
     )

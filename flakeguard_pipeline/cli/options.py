@@ -1,13 +1,21 @@
 """Options that several commands share, and how their texts become values."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from flakeguard_pipeline.postgres_address import POSTGRES_SCHEMES
+
+if TYPE_CHECKING:
+    from flakeguard_pipeline.warehouse.connection import Warehouse
+
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+WAREHOUSE_VARIABLE = "FLAKEGUARD_WAREHOUSE"
 
 YEARS = range(1970, 9000)
 """Years that windows and expiry can be reckoned from without leaving the calendar."""
@@ -66,6 +74,29 @@ def workspace_options(command: Command) -> Command:
     for option in (config_option, out_option, warehouse_option):
         command = option(command)
     return command
+
+
+def require_connection(warehouse: "Warehouse") -> None:
+    """Say at once when the warehouse cannot be opened, before Dagster is imported."""
+    from flakeguard_pipeline.warehouse.repeating import repeated
+
+    def probe() -> None:
+        with warehouse.connect():
+            pass
+
+    repeated(probe)
+
+
+def publish_warehouse(url: str) -> str:
+    """Return what Dagster's resource is told of the warehouse, for this process and those it starts.
+
+    Dagster keeps what a resource is configured with, also in its storage. So an address, which may hold a password,
+    goes through the environment, and the resource is told nothing.
+    """
+    if url.startswith(POSTGRES_SCHEMES):
+        os.environ[WAREHOUSE_VARIABLE] = url
+        return ""
+    return url
 
 
 as_of_option = click.option(

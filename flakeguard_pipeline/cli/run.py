@@ -35,6 +35,7 @@ def run_main_job(
     *, drop: str | None, warehouse: str | None, out: str | None, as_of: datetime | None, config: Path | None
 ) -> int:
     """Run the main job, print its summary and return the exit status."""
+    from flakeguard_pipeline.cli.options import publish_warehouse, require_connection
     from flakeguard_pipeline.cli.progress import make_progress
     from flakeguard_pipeline.cli.summary import render
     from flakeguard_pipeline.domain.errors import UsageError
@@ -54,8 +55,7 @@ def run_main_job(
         from flakeguard_pipeline.providers.drop_folder import DropFolder
 
         DropFolder(settings.drop).require()
-    with place.connect():
-        pass
+    require_connection(place)
 
     from assets.launch import run_main_job as launch
     from assets.resources import WorkspaceResource
@@ -63,7 +63,7 @@ def run_main_job(
     resource = WorkspaceResource(
         config=str(config) if config else "",
         drop=settings.drop or "",
-        warehouse=settings.warehouse,
+        warehouse=publish_warehouse(settings.warehouse),
         landing=settings.landing,
         out=str(settings.out),
     )

@@ -9,7 +9,7 @@ import click
 from flakeguard_pipeline.cli.options import config_option, warehouse_option
 
 if TYPE_CHECKING:
-    from flakeguard_pipeline.operations.asking import Answer
+    from flakeguard_pipeline.operations.answers import Answer
 
 FORMATS = ("table", "csv", "json", "parquet")
 

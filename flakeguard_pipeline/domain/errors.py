@@ -5,7 +5,9 @@
     │   └── ConfigurationError
     └── OperationError        the work could not be done: exit status 1
         ├── WarehouseError
-        │   └── WarehouseLockedError
+        │   ├── WarehouseLockedError
+        │   ├── WarehouseInterruptedError
+        │   └── WarehouseUnreachableError
         ├── LandingError
         ├── SourceError       a CI provider cannot be asked; what was landed before stays
         │   ├── SourceDeniedError
@@ -42,7 +44,15 @@ class WarehouseError(OperationError):
 
 
 class WarehouseLockedError(WarehouseError):
-    """Another process holds the embedded warehouse's file."""
+    """Another process holds the embedded warehouse's file, or a lock of the shared warehouse."""
+
+
+class WarehouseInterruptedError(WarehouseError):
+    """A transaction was undone for a reason that passes, such as a lost connection; it may be tried again."""
+
+
+class WarehouseUnreachableError(WarehouseError):
+    """The shared warehouse's server cannot be reached, or does not let us in."""
 
 
 class LandingError(OperationError):

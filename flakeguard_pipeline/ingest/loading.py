@@ -11,7 +11,6 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-import duckdb
 import polars as pl
 
 from flakeguard_pipeline.domain.errors import WarehouseError
@@ -22,6 +21,7 @@ from flakeguard_pipeline.progress import Progress, Silent
 from flakeguard_pipeline.settings import Settings
 from flakeguard_pipeline.warehouse import load, tables
 from flakeguard_pipeline.warehouse.connection import Connection, Warehouse
+from flakeguard_pipeline.warehouse.repeating import repeated
 
 EXECUTIONS_AT_ONCE = 20_000
 """Executions that are gathered before they are handed to the thread that writes: each statement costs about a
@@ -113,14 +113,16 @@ def load_attempts(
     with ThreadPoolExecutor(1) as pool:
         for batch in _batches(attempts):
             try:
-                loaded = _load(settings, zone, warehouse, batch, pool)
-            except (WarehouseError, duckdb.IOException):
+                loaded = repeated(lambda batch=batch: _load(settings, zone, warehouse, batch, pool))  # type: ignore[misc]
+            except WarehouseError:
                 raise  # the warehouse itself: no attempt would fare better
             except Exception:  # noqa: BLE001 - tried again below, one by one, to find the one that is at fault
                 loaded = []
                 for wanted in batch:
                     with _isolated(counts, wanted):
-                        loaded += _load(settings, zone, warehouse, [wanted], pool)
+                        loaded += repeated(
+                            lambda wanted=wanted: _load(settings, zone, warehouse, [wanted], pool)  # type: ignore[misc]
+                        )
             for rows in loaded:
                 counts.add(rows)
                 teller.advance()
@@ -145,7 +147,7 @@ def _isolated(counts: LoadCounts, wanted: WantedAttempt) -> Iterator[None]:
     """Keep what goes wrong with one run attempt from the others; it is told, and tried again with the next run."""
     try:
         yield
-    except (WarehouseError, duckdb.IOException):
+    except WarehouseError:
         raise  # the warehouse itself: no other attempt would fare better
     except Exception as error:  # noqa: BLE001 - isolation is the point; nothing is swallowed, see `faults`
         text = str(error).strip().splitlines()

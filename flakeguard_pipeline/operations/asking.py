@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,12 +14,10 @@ import duckdb
 import polars as pl
 
 from flakeguard_pipeline.domain.errors import OperationError, UsageError, WarehouseError
+from flakeguard_pipeline.operations.answers import Answer, Column, position_of_caret, where
 from flakeguard_pipeline.warehouse.connection import Warehouse
 from flakeguard_pipeline.warehouse.duckdb_connection import LOCKED
 from flakeguard_pipeline.warehouse.read_copy import copied_at, read_copy_of
-
-ROWS_A_BATCH = 10_000
-"""Rows that are held at a time: some megabytes of Python objects."""
 
 LOCK_WAIT_SECONDS = 2.0
 """How long to wait for the warehouse before its copy is read: most steps of a run hold it for less."""
@@ -36,58 +33,6 @@ SAFE: dict[str, str | bool | int | float | list[str]] = {
     # and no variables of this program
     "python_enable_replacements": "false",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of an answer, with its DuckDB type."""
-
-    name: str
-    type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An open answer. It can be read once: as batches of rows, or as a frame.
-
-    `is_copy` says that it comes from the read-only copy, which was made at `copied_at`.
-    """
-
-    columns: tuple[Column, ...]
-    copied_at: datetime | None
-    _cursor: duckdb.DuckDBPyConnection
-    _statement: str
-    _limit: int | None
-
-    @property
-    def is_copy(self) -> bool:
-        """Whether the read-only copy was read."""
-        return self.copied_at is not None
-
-    def batches(self) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the rows, some thousand at a time.
-
-        Raises:
-            UsageError: a value cannot be computed.
-        """
-        left = self._limit
-        while left is None or left > 0:
-            with _explained(self._statement):
-                rows = self._cursor.fetchmany(ROWS_A_BATCH if left is None else min(left, ROWS_A_BATCH))
-            if not rows:
-                return
-            left = None if left is None else left - len(rows)
-            yield rows
-
-    def frame(self) -> pl.DataFrame:
-        """Return all rows as a frame.
-
-        Raises:
-            UsageError: a value cannot be computed.
-        """
-        with _explained(self._statement):
-            frame: pl.DataFrame = self._cursor.pl()
-        return frame if self._limit is None else frame.head(self._limit)
 
 
 @contextmanager
@@ -106,6 +51,12 @@ def ask(
         UsageError: the statement is none, is several, writes, or cannot be understood; there is no warehouse.
         WarehouseError: neither the warehouse nor a copy can be read.
     """
+    if warehouse.dialect == "postgres":
+        from flakeguard_pipeline.operations.asking_postgres import ask_postgres  # noqa: PLC0415
+
+        with ask_postgres(warehouse, sql, parameters or {}, limit) as answer:
+            yield answer
+        return
     _require_one_reading_statement(sql)
     with _opened(warehouse) as (raw, moment):
         with _explained(sql):
@@ -114,7 +65,17 @@ def ask(
             raw.execute("set timezone = 'UTC'")
             raw.execute(sql, dict(parameters or {}) or None)
         columns = tuple(Column(str(each[0]), str(each[1])) for each in raw.description or ())
-        yield Answer(columns, moment, raw, sql, limit)
+
+        def some(number: int) -> list[tuple[Any, ...]]:
+            with _explained(sql):
+                return raw.fetchmany(number)
+
+        def whole() -> pl.DataFrame:
+            with _explained(sql):
+                frame: pl.DataFrame = raw.pl()
+            return frame
+
+        yield Answer(columns, moment, some, whole, limit)
 
 
 def _require_one_reading_statement(sql: str) -> None:
@@ -199,24 +160,7 @@ def _told(error: duckdb.Error, sql: str) -> str:
     except (ValueError, KeyError, TypeError):
         # an error of the parser comes before the setting that gives places
         message, _, place = text.partition("\n\nLINE ")
-        position = _position(place, sql)
+        position = position_of_caret(place, sql)
     else:
         message = f"{kind}: {message}"
-    where = ""
-    if position is not None and 0 <= int(position) <= len(sql.encode()):
-        before = sql.encode()[: int(position)].decode(errors="replace")
-        where = f" (line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))})"
-    return " ".join(message.split()) + where
-
-
-def _position(place: str, sql: str) -> int | None:
-    """Return the position that `LINE 1: text` and a caret below it show, where the line was not cut."""
-    first, _, second = place.partition("\n")
-    number, _, shown = first.partition(": ")
-    lines = sql.split("\n")
-    if not number.isdigit() or "^" not in second or int(number) > len(lines) or shown != lines[int(number) - 1]:
-        return None
-    characters = second.index("^") - len(f"LINE {number}: ")
-    before = "\n".join(lines[: int(number) - 1])
-    offset = len(before) + 1 if int(number) > 1 else 0
-    return len(sql[: offset + characters].encode())
+    return " ".join(message.split()) + where(sql, None if position is None else int(position))

@@ -31,18 +31,23 @@ class Decisions:
 def decide_repository(warehouse: Warehouse, repository: Repository, *, policy: Policy) -> Decisions:
     """Decide on one repository as of its last scoring, and append what was decided.
 
-    Deciding the same again appends nothing: the state that the first time led to calls for no further change.
+    Deciding the same again appends nothing: the state that the first time led to calls for no further change. Reading
+    and appending are one transaction, so that nobody decides in between.
     """
+    with warehouse.connect() as connection, connection.transaction():
+        return _decide(connection, repository, policy)
+
+
+def _decide(connection: Connection, repository: Repository, policy: Policy) -> Decisions:
     key = {"org": repository.org, "repository_id": repository.repository_id}
-    with warehouse.connect() as connection:
-        health = connection.read(query("health_of_repository"), key)
-        if health.is_empty():
-            return Decisions(None, (), is_dry=False)
-        as_of: datetime = health["as_of"][0]
-        evidence = connection.read(query("evidence_of_repository"), key)
-        signatures = connection.read(query("flake_signatures"), {**key, "as_of": as_of})
-        events = read_events(connection, repository)
-        aliases = read_alias_decisions(connection, repository)
+    health = connection.read(query("health_of_repository"), key)
+    if health.is_empty():
+        return Decisions(None, (), is_dry=False)
+    as_of: datetime = health["as_of"][0]
+    evidence = connection.read(query("evidence_of_repository"), key)
+    signatures = connection.read(query("flake_signatures"), {**key, "as_of": as_of})
+    events = read_events(connection, repository)
+    aliases = read_alias_decisions(connection, repository)
     carried = carry_over(
         health,
         fold(events, as_of=as_of),
@@ -71,9 +76,7 @@ def decide_repository(warehouse: Warehouse, repository: Repository, *, policy: P
             rows.append({**_row(event), "sequence": sequences[event.test_id]})
             sequences[event.test_id] += 1
     if rows and not is_dry:
-        frame = load.frame_of(tables.quarantine_event, rows)
-        with warehouse.connect() as connection, connection.transaction():
-            connection.insert(load.name_of(tables.quarantine_event), frame)
+        connection.insert(load.name_of(tables.quarantine_event), load.frame_of(tables.quarantine_event, rows))
     return Decisions(as_of, (*carried, *decided), is_dry)
 
 

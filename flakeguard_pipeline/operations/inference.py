@@ -11,6 +11,8 @@ Belongs here: when passes are inferred anew, and where they are not. The rule it
 
 from dataclasses import dataclass
 
+import polars as pl
+
 from flakeguard_pipeline.domain.digests import stable_id
 from flakeguard_pipeline.operations.repositories import Repository, for_each, outdated
 from flakeguard_pipeline.progress import Progress, Silent
@@ -84,8 +86,9 @@ def infer_passes(
 def _infer(warehouse: Warehouse, repository: Repository, switches: InferenceSwitches, state: builds.State) -> None:
     """Replace one repository's inferred passes, together with the note of what they follow from."""
     key = {"org": repository.org, "repository_id": repository.repository_id}
-    roster = {"roster_days": ROSTER_DAYS, "roster_reports": ROSTER_REPORTS, "sources_off": list(switches.sources_off)}
-    with warehouse.connect() as connection, connection.transaction():
+    roster = {"roster_days": ROSTER_DAYS, "roster_reports": ROSTER_REPORTS}
+    off = pl.DataFrame({"source": switches.sources_off}, schema={"source": pl.String})
+    with warehouse.connect() as connection, connection.transaction(), connection.frame("_source_off", off):
         connection.execute(query("refresh_inferred_pass_delete"), key)
         if switches.enabled:
             connection.execute(query("refresh_inferred_pass_insert"), {**key, **roster})

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from flakeguard_pipeline.domain.errors import FlakeGuardError
+from flakeguard_pipeline.domain.errors import FlakeGuardError, WarehouseUnreachableError
 from flakeguard_pipeline.progress import Progress, Silent
 from flakeguard_pipeline.warehouse import builds
 from flakeguard_pipeline.warehouse.connection import Connection, Warehouse
 from flakeguard_pipeline.warehouse.queries import query
+from flakeguard_pipeline.warehouse.repeating import repeated
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,10 @@ def outdated(
     """
     members = repositories(warehouse)
     with warehouse.connect() as connection:
-        versions = {(row[0], row[1]): row[2] for row in connection.read(query("core_version_of_repositories")).rows()}
+        versions = {
+            (row[0], row[1]): row[2]
+            for row in connection.read(query("core_version_of_repositories", connection.dialect)).rows()
+        }
         made = builds.repository_builds(connection, part)
         for gone in sorted(made.keys() - versions.keys()):
             forget(connection, gone)
@@ -72,12 +76,18 @@ def outdated(
 def for_each(
     members: Iterable[Repository], work: Callable[[Repository], Result], progress: Progress | None = None
 ) -> Done[Result]:
-    """Do `work` for each repository; keep what failed as a line and go on with the next."""
+    """Do `work`, which can be done twice, for each repository; keep what failed as a line and go on with the next.
+
+    Raises:
+        WarehouseUnreachableError: the warehouse is gone; no other repository would fare better.
+    """
     teller = progress or Silent()
     done: Done[Result] = Done()
     for repository in members:
         try:
-            done.results[repository] = work(repository)
+            done.results[repository] = repeated(lambda each=repository: work(each))  # type: ignore[misc]
+        except WarehouseUnreachableError:
+            raise
         except Exception as error:
             # What is meant for a person needs no trace: the line says all there is to know.
             is_foreseen = isinstance(error, FlakeGuardError)

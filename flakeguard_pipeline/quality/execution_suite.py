@@ -9,7 +9,7 @@ tables, through SQLAlchemy, and only counts and a few examples leave the databas
 
 import json
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -41,7 +41,9 @@ MAX_EXAMPLE_CHARACTERS = 300
 ATTEMPT_IS_LOADED = "expect_run_attempt_to_be_loaded"
 NO_SIGNATURE_WITHOUT_FAILURE = "expect_no_failure_signature_without_failure"
 
-_DIALECT = "flakeguard_duckdb"
+_BUFFERED = "flakeguard_pipeline.quality.buffered"
+_DUCKDB = "flakeguard_duckdb"
+_POSTGRES = "flakeguard_postgres"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,12 @@ class _RowRule:
     name: str
     column: str
     query: str
+    columns: int
+
+    @property
+    def order(self) -> str:
+        """All columns, by their places: the order of examples is total."""
+        return ", ".join(str(place + 1) for place in range(self.columns))
 
 
 _KEY = ", ".join(tables.test_execution.info["key"])
@@ -84,6 +92,7 @@ _ROW_RULES = (
         "failure_signature",
         f"select {_KEY}, outcome, failure_signature from {{batch}} "  # noqa: S608 - names from our metadata
         f"where outcome in ('{Outcome.PASSED}', '{Outcome.SKIPPED}') and failure_signature <> ''",
+        columns=len(tables.test_execution.info["key"]) + 2,
     ),
     _RowRule(
         ATTEMPT_IS_LOADED,
@@ -92,6 +101,7 @@ _ROW_RULES = (
         f"from {{batch}} as execution left join {name_of(tables.run_attempt)} as attempt on "
         + " and ".join(f"attempt.{name} = execution.{name}" for name in tables.ATTEMPT_KEY)
         + " where attempt.run_id is null",
+        columns=len(tables.ATTEMPT_KEY),
     ),
 )
 
@@ -108,7 +118,7 @@ def check_executions(warehouse: Warehouse) -> SuiteResult:
     _import_great_expectations()
     with warehouse.connect() as connection:
         rows = int(connection.value(f"select count(*) from {SUITE_NAME}"))  # noqa: S608 - a constant
-        count, findings = _validate(connection)
+        count, findings = _validate(warehouse, connection)
     return SuiteResult(is_passed=not findings, expectations=count, rows=rows, findings=findings)
 
 
@@ -119,11 +129,11 @@ def _import_great_expectations() -> None:
         import great_expectations.expectations  # noqa: F401
 
 
-def _validate(connection: Connection) -> tuple[int, tuple[Finding, ...]]:
+def _validate(warehouse: Warehouse, connection: Connection) -> tuple[int, tuple[Finding, ...]]:
     """Return how many expectations there are and which do not hold."""
     import great_expectations as gx
 
-    batch = _batch(connection)
+    batch = _batch(warehouse, connection)
     suite = gx.ExpectationSuite(SUITE_NAME, expectations=_expectations())
     # SUMMARY returns counts and some examples; COMPLETE would fetch every unexpected row.
     validated = batch.validate(suite, result_format="SUMMARY")
@@ -136,25 +146,15 @@ def _validate(connection: Connection) -> tuple[int, tuple[Finding, ...]]:
     return len(suite.expectations), tuple(sorted(findings, key=lambda each: (each.expectation, each.column)))
 
 
-def _batch(connection: Connection) -> Any:
-    """Return the table as Great Expectations sees it, through cursors of `connection` and in memory only."""
+def _batch(warehouse: Warehouse, connection: Connection) -> Any:
+    """Return the table as Great Expectations sees it, with everything of its own in memory only."""
     import great_expectations as gx
-    from duckdb_sqlalchemy import ConnectionWrapper
     from great_expectations.data_context.types.base import (
         DataContextConfig,
         InMemoryStoreBackendDefaults,
         ProgressBarsConfig,
     )
     from sqlalchemy.dialects import postgresql
-
-    sa.dialects.registry.register(_DIALECT, "flakeguard_pipeline.quality.buffered_duckdb", "BufferedDuckDB")
-
-    def connect() -> Any:
-        cursor: duckdb.DuckDBPyConnection = cast("DuckDBConnection", connection).raw.cursor()
-        cursor.execute("set timezone = 'UTC'")
-        # Naming the schema in the asset is deprecated; a schema in a URL is not known to the generic SQL source.
-        cursor.execute(f"set schema = '{tables.test_execution.schema}'")
-        return ConnectionWrapper(cursor)
 
     context = gx.get_context(
         mode="ephemeral",
@@ -165,18 +165,43 @@ def _batch(connection: Connection) -> Any:
             store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
         ),
     )
-    # The cursors come from a connection that is open already: no second lock to wait for, nothing in the URL that
-    # Great Expectations would take for a variable of its configuration, nothing open once the cursors are closed.
+    # Connections are made by a function: nothing stands in the URL that Great Expectations would take for a variable of
+    # its configuration, or show, and nothing is open once they are closed.
+    scheme, connect = _postgres(warehouse) if warehouse.dialect == "postgres" else _duckdb(connection)
     source = context.data_sources.add_sql(
-        name="warehouse",
-        connection_string=f"{_DIALECT}://",
-        kwargs={"creator": connect, "poolclass": sa.pool.NullPool},
+        name="warehouse", connection_string=f"{scheme}://", kwargs={"creator": connect, "poolclass": sa.pool.NullPool}
     )
     # Great Expectations has no regular expressions for DuckDB by name. Postgres' operator `~` does in DuckDB what
     # it does there, for patterns anchored at both ends.
     source.get_execution_engine().dialect_module = postgresql
     asset = source.add_table_asset(SUITE_NAME, table_name=tables.test_execution.name)
     return asset.add_batch_definition_whole_table("all").get_batch()
+
+
+def _duckdb(connection: Connection) -> tuple[str, Callable[[], Any]]:
+    """Return cursors of a connection that is open already: there is no second lock to wait for."""
+    from duckdb_sqlalchemy import ConnectionWrapper
+
+    sa.dialects.registry.register(_DUCKDB, _BUFFERED, "BufferedDuckDB")
+
+    def connect() -> Any:
+        cursor: duckdb.DuckDBPyConnection = cast("DuckDBConnection", connection).raw.cursor()
+        cursor.execute("set timezone = 'UTC'")
+        # Naming the schema in the asset is deprecated; a schema in a URL is not known to the generic SQL source.
+        cursor.execute(f"set schema = '{tables.test_execution.schema}'")
+        return ConnectionWrapper(cursor)
+
+    return _DUCKDB, connect
+
+
+def _postgres(warehouse: Warehouse) -> tuple[str, Callable[[], Any]]:
+    """Return sessions of the driver that Great Expectations knows."""
+    from flakeguard_pipeline.warehouse.postgres_session import psycopg2_session
+
+    sa.dialects.registry.register(_POSTGRES, _BUFFERED, "BufferedPostgres")
+    return _POSTGRES, lambda: psycopg2_session(
+        warehouse.url, search_path=str(tables.test_execution.schema), read_only=True
+    )
 
 
 def _expectations() -> list[Any]:
@@ -236,8 +261,8 @@ def _row_finding(result: Any, rule: _RowRule, connection: Connection) -> Finding
     if "observed_value" not in result.result:
         return Finding(rule.name, rule.column, 0, _not_evaluated(result))
     rows = connection.read(
-        f"select distinct * from ({rule.query.format(batch=SUITE_NAME)}) "  # noqa: S608 - constants
-        f"order by all limit {MAX_EXAMPLES}"
+        f"select distinct * from ({rule.query.format(batch=SUITE_NAME)}) as broken "  # noqa: S608 - constants
+        f"order by {rule.order} limit {MAX_EXAMPLES}"
     )
     return Finding(rule.name, rule.column, int(result.result["observed_value"]), _examples(rows.to_dicts()))
 

@@ -1,6 +1,6 @@
 """What the derived parts of the warehouse were last built from, so that a run with nothing new skips them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import polars as pl
@@ -12,7 +12,8 @@ from flakeguard_pipeline.warehouse.load import name_of, schema_of
 
 ALL_ORGANISATIONS = "*"
 
-Part = Literal["rollups", "marts", "inferred_passes", "alias_proposals"]
+Part = Literal["rollups", "marts", "tables", "inferred_passes", "alias_proposals"]
+"""`tables`: the incremental tables among the roll-ups, whose project digest decides whether they are built anew."""
 
 Repository = tuple[str, str]
 """Org and repository id."""
@@ -40,6 +41,16 @@ def record_build(connection: Connection, part: Part, *, project_digest: str, cor
         "core_version": core_version,
     }
     _replace(connection, tables.dbt_build, row, {"part": part})
+
+
+def forget_builds(connection: Connection, parts: Sequence[Part]) -> None:
+    """Forget what parts were built from, because they are about to be built; a killed build is then made again."""
+    with connection.transaction():
+        for part in parts:
+            connection.execute(
+                "delete from flakiness.dbt_build where org = $org and part = $part",
+                {"org": ALL_ORGANISATIONS, "part": part},
+            )
 
 
 def repository_builds(connection: Connection, part: Part) -> dict[Repository, State]:

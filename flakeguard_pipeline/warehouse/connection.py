@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
-import sqlalchemy as sa
 
 from flakeguard_pipeline.domain.errors import ConfigurationError
+from flakeguard_pipeline.postgres_address import POSTGRES_SCHEMES, read_address, shown
 from flakeguard_pipeline.warehouse.dialects import Dialect, Parameters
 
 DUCKDB_SCHEME = "duckdb:///"
-
-POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 
 
 class Connection(Protocol):
@@ -48,7 +46,7 @@ class Connection(Protocol):
         """Commit what the block did, or undo all of it when it raises."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Warehouse:
     """The warehouse at a URL (or a plain path). It holds nothing open: `connect` opens and closes."""
 
@@ -57,6 +55,7 @@ class Warehouse:
     def __post_init__(self) -> None:
         """Refuse URLs that name no warehouse we know."""
         if self.url.startswith(POSTGRES_SCHEMES):
+            _require_readable(self.url)
             return
         if "://" not in self.url and self.url.strip():
             object.__setattr__(self, "url", DUCKDB_SCHEME + self.url)
@@ -87,10 +86,11 @@ class Warehouse:
         """The warehouse as people may see it: a file's path, or an address without its password."""
         if self.url.startswith(DUCKDB_SCHEME):
             return str(self.path)
-        try:
-            return sa.make_url(self.url).render_as_string(hide_password=True)
-        except (sa.exc.ArgumentError, ValueError):
-            return f"{self.url.partition('://')[0]}://..."
+        return shown(self.url)
+
+    def __repr__(self) -> str:
+        """Return the warehouse as people may see it: tracebacks and logs show objects like this."""
+        return f"Warehouse({self.shown!r})"
 
     @property
     def exists(self) -> bool:
@@ -115,3 +115,36 @@ class Warehouse:
 
             with duckdb_connection.connected(self.path, read_only=read_only) as opened:
                 yield opened
+
+    @contextmanager
+    def run_alone(self) -> Iterator[None]:
+        """Keep other runs out for the length of the block, also those of other machines; reading stays possible.
+
+        An embedded warehouse needs no such lock: one process at a time can open its file, and one run at a time works
+        in its folder.
+
+        Raises:
+            WarehouseLockedError: another run is at work.
+            WarehouseError: the warehouse cannot be opened.
+        """
+        if self.dialect == "postgres":
+            from flakeguard_pipeline.warehouse import postgres_connection  # noqa: PLC0415
+
+            with postgres_connection.run_alone(self.url):
+                yield
+        else:
+            yield
+
+
+def _require_readable(url: str) -> None:
+    try:
+        read_address(url)
+    except ValueError:
+        pass
+    else:
+        return
+    # without the error itself, which may hold a part of the password
+    raise ConfigurationError(
+        "the warehouse's postgresql:// address cannot be read; write postgresql://user:password@host:port/database, "
+        "with special characters of user and password percent-encoded (@ as %40, / as %2F, # as %23)"
+    )

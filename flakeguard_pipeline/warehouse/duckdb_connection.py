@@ -6,7 +6,7 @@ Belongs here: what is particular to DuckDB about opening, reading into frames an
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +23,9 @@ short enough that a person at a terminal learns the cause."""
 
 LOCK_POLL_SECONDS = 0.1
 
+WHOLE = (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException, duckdb.TransactionException)
+"""Errors of the file or the machine; a commit that finds no room on the disk is one of the transaction."""
+
 LOCKED = "Could not set lock on file"
 """How DuckDB says it; the bare word may stand in a path."""
 
@@ -34,19 +37,23 @@ class DuckDBConnection:
     dialect: ClassVar[Dialect] = "duckdb"
 
     raw: duckdb.DuckDBPyConnection
+    path: Path
 
     def execute(self, sql: str, parameters: Parameters | None = None) -> None:
         """Run one statement for its effect."""
-        self.raw.execute(sql, dict(parameters or {}) or None)
+        with self._explained():
+            self.raw.execute(sql, dict(parameters or {}) or None)
 
     def read(self, sql: str, parameters: Parameters | None = None) -> pl.DataFrame:
         """Run one query and return its rows; times come back in UTC."""
-        frame: pl.DataFrame = self.raw.execute(sql, dict(parameters or {}) or None).pl()
+        with self._explained():
+            frame: pl.DataFrame = self.raw.execute(sql, dict(parameters or {}) or None).pl()
         return frame.with_columns(pl.col(pl.Datetime(time_unit="us", time_zone="*")).dt.convert_time_zone("UTC"))
 
     def value(self, sql: str, parameters: Parameters | None = None) -> Any:
         """Return the only value of a query's only row, or None where there is no row."""
-        row = self.raw.execute(sql, dict(parameters or {}) or None).fetchone()
+        with self._explained():
+            row = self.raw.execute(sql, dict(parameters or {}) or None).fetchone()
         return row[0] if row else None
 
     def insert(self, table: str, frame: pl.DataFrame) -> None:
@@ -59,7 +66,8 @@ class DuckDBConnection:
         columns = ", ".join(f'"{name}"' for name in frame.columns)
         self.raw.register("_incoming", frame.to_arrow())
         try:
-            self.raw.execute(f"insert into {table} ({columns}) select {columns} from _incoming")  # noqa: S608
+            with self._explained():
+                self.raw.execute(f"insert into {table} ({columns}) select {columns} from _incoming")  # noqa: S608
         finally:
             self.raw.unregister("_incoming")
 
@@ -79,9 +87,27 @@ class DuckDBConnection:
         try:
             yield
         except BaseException:
-            self.raw.execute("rollback")
+            with suppress(duckdb.Error):  # undone already, where the file cannot be written any more
+                self.raw.execute("rollback")
             raise
-        self.raw.execute("commit")
+        with self._explained():
+            self.raw.execute("commit")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what concerns the warehouse as a whole into lines for people; the rest concerns some rows."""
+        try:
+            yield
+        except WHOLE as error:
+            raise WarehouseError(
+                f"the warehouse {self.path} cannot be written or read: {_first_line(error)}; nothing is half-written; "
+                "make room or mend its file system, and run again"
+            ) from error
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
+            raise WarehouseError(
+                f"the warehouse {self.path} has other tables than FlakeGuard made: {_first_line(error)}; "
+                "`flakeguard migrate check` shows what differs"
+            ) from error
 
 
 @contextmanager
@@ -97,7 +123,7 @@ def connected(path: Path, *, read_only: bool) -> Iterator[DuckDBConnection]:
         raw.execute("set timezone = 'UTC'")
         # Rows come back in no promised order otherwise, and every query that matters orders them itself.
         raw.execute("set preserve_insertion_order = false")
-        yield DuckDBConnection(raw)
+        yield DuckDBConnection(raw, path)
     finally:
         raw.close()
 
@@ -135,3 +161,7 @@ def _holder(text: str) -> str:
     _, _, after = text.partition("(PID ")
     pid = after.partition(")")[0]
     return f" (process {pid})" if pid.isdigit() else ""
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).partition("\n")[0]

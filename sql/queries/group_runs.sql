@@ -8,7 +8,7 @@ with held as (
         report.variant,
         _position.position,
         attempt.known_at,
-        sum(report.executions) as executions
+        cast(sum(report.executions) as bigint) as executions
     from core.report as report
     inner join staging.stg_run_attempt as attempt
         on

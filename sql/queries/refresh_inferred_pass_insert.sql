@@ -1,6 +1,6 @@
 -- Infer the passes of one repository's jobs that succeeded without uploading a report.
 -- Grain: one row per job that succeeded and test of its roster. Parameters: $org, $repository_id,
--- $roster_days, $roster_reports, $sources_off (names of sources for whose run attempts nothing is inferred).
+-- $roster_days, $roster_reports; relation _source_off names sources for whose run attempts nothing is inferred.
 -- A job over time is its workflow and its name. Nothing that an attempt's roster rests on became known later than the
 -- attempt itself, so an earlier `as_of` sees the same passes that it saw then.
 insert into core.inferred_pass (org, repository_id, run_id, run_attempt, job_id, test_key, variant)
@@ -111,7 +111,7 @@ switched_off as (
         raw_artifact.org = $org
         and raw_artifact.repository_id = $repository_id
         and raw_artifact.kind in ('run', 'jobs')
-        and list_contains($sources_off, raw_artifact.source)
+        and raw_artifact.source in (select o.source from _source_off as o)
 ),
 
 candidate as (
@@ -148,7 +148,7 @@ told as (
         job_report.name,
         test_execution.test_key,
         test_execution.variant,
-        list(distinct job_report.attempt_number order by job_report.attempt_number) as attempts
+        array_agg(distinct job_report.attempt_number order by job_report.attempt_number) as attempts
     from core.test_execution
     inner join job_report on test_execution.report_id = job_report.report_id
     inner join attempt
@@ -190,7 +190,7 @@ rostered as (
         on
             told_alike.attempt_number = attempt.attempt_number
             and candidate.run_started_at > attempt.run_started_at
-            and candidate.run_started_at - to_days($roster_days) <= attempt.run_started_at
+            and candidate.run_started_at - $roster_days * interval '1 day' <= attempt.run_started_at
             and candidate.updated_at >= attempt.updated_at
     group by
         candidate.run_id,

@@ -8,7 +8,7 @@ import polars as pl
 from flakeguard_pipeline.ingest import landing, loading
 from flakeguard_pipeline.landing.zone import LandingZone
 from flakeguard_pipeline.providers.drop_folder import DropFolder
-from flakeguard_pipeline.settings import Settings, load_settings
+from flakeguard_pipeline.settings import HOME_VARIABLE, Settings, load_settings
 from flakeguard_pipeline.warehouse.connection import Warehouse
 from flakeguard_pipeline.warehouse.migrate import upgrade
 
@@ -44,11 +44,11 @@ class Place:
         return self.read(sql).rows()
 
 
-def make_place(folder: Path, config: str = "") -> Place:
+def make_place(folder: Path, config: str = "", warehouse: str = "") -> Place:
     drop = folder / "drop"
     drop.mkdir(parents=True, exist_ok=True)
     file = folder / "flakeguard.yml"
     file.write_text(config)
-    overrides = {"drop": str(drop), "warehouse": f"duckdb:///{folder / 'home' / 'warehouse.duckdb'}"}
-    settings = load_settings(file, overrides, environment={})
+    overrides = {"drop": str(drop), "warehouse": warehouse or f"duckdb:///{folder / 'home' / 'warehouse.duckdb'}"}
+    settings = load_settings(file, overrides, environment={HOME_VARIABLE: str(folder / "home")} if warehouse else {})
     return Place(settings, DropFolder(drop), LandingZone(settings.landing), Warehouse(settings.warehouse))

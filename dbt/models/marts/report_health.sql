@@ -15,89 +15,25 @@ run_attempt as (
 ),
 
 -- a run that has not finished says nothing of its reports yet, and an artifact that expired nothing of its own
-rejected as (
+told_rejection as (
     select * from rejected_artifact
     where run_id <> '' and reason_code not in ('run_not_completed', 'artifact_expired')
 ),
 
-read_file as (
-    select
-        org,
-        repository_id,
-        run_id,
-        run_attempt,
-        artifact,
-        path,
-        digest
-    from report
-    union
-    select
-        org,
-        repository_id,
-        run_id,
-        run_attempt,
-        artifact,
-        path,
-        digest
-    from rejected
-),
-
-finding as (
-    select
-        org,
-        repository_id,
-        run_id,
-        run_attempt,
-        artifact,
-        path,
-        digest,
-        reason_code,
-        reason || case when detail = '' then '' else ' (' || detail || ')' end as reason
-    from rejected
-    union all
-    select
-        report.org,
-        report.repository_id,
-        report.run_id,
-        report.run_attempt,
-        report.artifact,
-        report.path,
-        report.digest,
-        report_issue.issue_code as reason_code,
-        report_issue.issue || ' (' || report_issue.occurrences || ' of ' || report.executions || ', first: '
-        || report_issue.example || ')' as reason
-    from report
-    inner join report_issue
-        on
-            report.org = report_issue.org
-            and report.repository_id = report_issue.repository_id
-            and report.run_id = report_issue.run_id
-            and report.run_attempt = report_issue.run_attempt
-            and report.report_id = report_issue.report_id
-),
-
-told as (
-    select
-        org,
-        repository_id,
-        run_id,
-        run_attempt,
-        artifact,
-        path,
-        digest,
-        string_agg(reason_code, ',' order by reason_code, reason) as reason_codes,
-        string_agg(reason, '; ' order by reason_code, reason) as reasons
-    from finding
-    group by org, repository_id, run_id, run_attempt, artifact, path, digest
-),
-
 uploading_attempt as (
-    select distinct
+    select
         org,
         repository_id,
         run_id,
         run_attempt
-    from read_file
+    from report
+    union distinct
+    select
+        org,
+        repository_id,
+        run_id,
+        run_attempt
+    from told_rejection
 ),
 
 ranked as (
@@ -114,6 +50,105 @@ ranked as (
             and run_attempt.repository_id = uploading_attempt.repository_id
             and run_attempt.run_id = uploading_attempt.run_id
             and run_attempt.run_attempt = uploading_attempt.run_attempt
+),
+
+-- what is older is not looked at any further
+shown_attempt as (
+    select * from ranked
+    where recency <= 50
+),
+
+shown_report as (
+    select report.*
+    from report
+    inner join shown_attempt
+        on
+            report.org = shown_attempt.org
+            and report.repository_id = shown_attempt.repository_id
+            and report.run_id = shown_attempt.run_id
+            and report.run_attempt = shown_attempt.run_attempt
+),
+
+shown_rejection as (
+    select told_rejection.*
+    from told_rejection
+    inner join shown_attempt
+        on
+            told_rejection.org = shown_attempt.org
+            and told_rejection.repository_id = shown_attempt.repository_id
+            and told_rejection.run_id = shown_attempt.run_id
+            and told_rejection.run_attempt = shown_attempt.run_attempt
+),
+
+read_file as (
+    select
+        org,
+        repository_id,
+        run_id,
+        run_attempt,
+        artifact,
+        path,
+        digest
+    from shown_report
+    union distinct
+    select
+        org,
+        repository_id,
+        run_id,
+        run_attempt,
+        artifact,
+        path,
+        digest
+    from shown_rejection
+),
+
+finding as (
+    select
+        org,
+        repository_id,
+        run_id,
+        run_attempt,
+        artifact,
+        path,
+        digest,
+        reason_code,
+        reason || case when detail = '' then '' else ' (' || detail || ')' end as reason
+    from shown_rejection
+    union all
+    select
+        shown_report.org,
+        shown_report.repository_id,
+        shown_report.run_id,
+        shown_report.run_attempt,
+        shown_report.artifact,
+        shown_report.path,
+        shown_report.digest,
+        report_issue.issue_code as reason_code,
+        report_issue.issue || ' (' || report_issue.occurrences || ' of ' || shown_report.executions || ', first: '
+        || report_issue.example || ')' as reason
+    from shown_report
+    inner join report_issue
+        on
+            shown_report.org = report_issue.org
+            and shown_report.repository_id = report_issue.repository_id
+            and shown_report.run_id = report_issue.run_id
+            and shown_report.run_attempt = report_issue.run_attempt
+            and shown_report.report_id = report_issue.report_id
+),
+
+told as (
+    select
+        org,
+        repository_id,
+        run_id,
+        run_attempt,
+        artifact,
+        path,
+        digest,
+        {{ joined_text('reason_code', "','", 'reason_code, reason') }} as reason_codes,
+        {{ joined_text('reason', "'; '", 'reason_code, reason') }} as reasons
+    from finding
+    group by org, repository_id, run_id, run_attempt, artifact, path, digest
 )
 
 select
@@ -141,13 +176,13 @@ select
     read_file.digest,
     ranked.repository_id
 from read_file
-inner join ranked
+inner join shown_attempt as ranked
     on
         read_file.org = ranked.org
         and read_file.repository_id = ranked.repository_id
         and read_file.run_id = ranked.run_id
         and read_file.run_attempt = ranked.run_attempt
-left join report
+left join shown_report as report
     on
         read_file.org = report.org
         and read_file.repository_id = report.repository_id
@@ -164,4 +199,3 @@ left join told
         and read_file.artifact = told.artifact
         and read_file.path = told.path
         and read_file.digest = told.digest
-where ranked.recency <= 50

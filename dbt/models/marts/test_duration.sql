@@ -2,11 +2,12 @@ with current_scoring as (
     select * from {{ source('flakiness', 'current_scoring') }}
 ),
 
--- Failures are left out: they end early, or only when their time is up.
+-- Failures are left out: they end early, or only when their time is up. A day in an interval would be the session's,
+-- which summer time makes longer or shorter: 7 days are 168 hours, 35 are 840.
 passed as (
     select
         test_execution.*,
-        test_execution.run_started_at > current_scoring.as_of - interval '7 days' as is_recent,
+        test_execution.run_started_at > current_scoring.as_of - interval '168' hour as is_recent,
         current_scoring.as_of
     from {{ ref('stg_test_execution') }} as test_execution
     inner join current_scoring
@@ -17,7 +18,7 @@ passed as (
         test_execution.outcome = 'passed'
         and test_execution.duration_us is not null
         and test_execution.known_at <= current_scoring.as_of
-        and test_execution.run_started_at > current_scoring.as_of - interval '35 days'
+        and test_execution.run_started_at > current_scoring.as_of - interval '840' hour
 ),
 
 measured as (

@@ -37,6 +37,7 @@ select
     ordinal,
     code_version,
     run_started_at,
+    run_day,
     known_at,
     reported_test_key
 from test_execution

@@ -23,8 +23,10 @@ renamed as (
         source.pr_number,
         source.run_url,
         source.run_started_at,
+        {{ utc_date('source.run_started_at') }} as run_day,
         source.updated_at as known_at,
         source.is_partial,
+        source.load_digest,
         coalesce(
             source.branch <> ''
             and source.branch = repository.default_branch
@@ -62,8 +64,10 @@ select
     pr_number,
     run_url,
     run_started_at,
+    run_day,
     known_at,
     is_partial,
+    load_digest,
     is_default_branch,
     code_version
 from renamed

@@ -6,50 +6,34 @@ run_attempt as (
     select * from {{ ref('stg_run_attempt') }}
 ),
 
-shared_variant as (
-    select * from {{ ref('int_shared_variant') }}
-),
-
-alias as (
-    select * from {{ ref('stg_test_alias') }}
-),
-
-continued as (
-    select
-        source.*,
-        coalesce(alias.new_test_key, source.test_key) as final_test_key
-    from source
-    left join alias
-        on
-            source.org = alias.org
-            and source.repository_id = alias.repository_id
-            and source.test_key = alias.old_test_key
+test_name as (
+    select * from {{ ref('int_test_name') }}
 ),
 
 joined as (
     select
-        continued.org,
-        continued.provider,
-        continued.repository_id,
+        source.org,
+        source.provider,
+        source.repository_id,
         run_attempt.repository,
         run_attempt.workflow,
-        continued.run_id,
-        continued.run_attempt,
-        continued.job_id,
-        continued.artifact as artifact_id,
-        continued.report_id,
-        continued.ordinal,
-        continued.final_test_key as test_key,
-        continued.test_key as reported_test_key,
-        continued.suite,
-        continued.classname,
-        continued.name,
-        continued.file,
-        continued.outcome,
-        continued.retry_index,
-        continued.is_final,
-        continued.started_at,
-        continued.duration_us,
+        source.run_id,
+        source.run_attempt,
+        source.job_id,
+        source.artifact as artifact_id,
+        source.report_id,
+        source.ordinal,
+        coalesce(test_name.test_key, source.test_key) as test_key,
+        source.test_key as reported_test_key,
+        source.suite,
+        source.classname,
+        source.name,
+        source.file,
+        source.outcome,
+        source.retry_index,
+        source.is_final,
+        source.started_at,
+        source.duration_us,
         run_attempt.event,
         run_attempt.pr_number,
         run_attempt.head_sha,
@@ -57,27 +41,28 @@ joined as (
         run_attempt.is_default_branch,
         run_attempt.code_version,
         run_attempt.run_started_at,
+        run_attempt.run_day,
         run_attempt.known_at,
-        continued.variant as base_variant,
-        shared_variant.shared_known_at,
-        continued.failure_message,
-        continued.failure_signature,
+        source.variant as base_variant,
+        test_name.shared_known_at,
+        source.failure_message,
+        source.failure_signature,
         run_attempt.run_url,
-        {{ labelled_variant('continued.variant', 'run_attempt.workflow', 'shared_variant.test_key is not null') }}
+        {{ labelled_variant('source.variant', 'run_attempt.workflow', 'coalesce(test_name.is_shared, false)') }}
             as variant
-    from continued
+    from source
     inner join run_attempt
         on
-            continued.org = run_attempt.org
-            and continued.repository_id = run_attempt.repository_id
-            and continued.run_id = run_attempt.run_id
-            and continued.run_attempt = run_attempt.run_attempt
-    left join shared_variant
+            source.org = run_attempt.org
+            and source.repository_id = run_attempt.repository_id
+            and source.run_id = run_attempt.run_id
+            and source.run_attempt = run_attempt.run_attempt
+    left join test_name
         on
-            continued.org = shared_variant.org
-            and continued.repository_id = shared_variant.repository_id
-            and continued.final_test_key = shared_variant.test_key
-            and continued.variant = shared_variant.variant
+            source.org = test_name.org
+            and source.repository_id = test_name.repository_id
+            and source.test_key = test_name.reported_test_key
+            and source.variant = test_name.base_variant
 )
 
 select
@@ -115,6 +100,7 @@ select
     is_default_branch,
     code_version,
     run_started_at,
+    run_day,
     known_at,
     failure_message,
     failure_signature,

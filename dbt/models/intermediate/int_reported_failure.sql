@@ -1,0 +1,66 @@
+with changed_attempt as (
+    select * from {{ ref('int_changed_attempt') }}
+),
+
+run_attempt as (
+    select
+        attempt.org,
+        attempt.repository_id,
+        attempt.run_id,
+        attempt.run_attempt,
+        attempt.run_day
+    from {{ ref('stg_run_attempt') }} as attempt
+    inner join changed_attempt
+        on
+            attempt.org = changed_attempt.org
+            and attempt.repository_id = changed_attempt.repository_id
+            and attempt.run_id = changed_attempt.run_id
+            and attempt.run_attempt = changed_attempt.run_attempt
+            and attempt.run_day = changed_attempt.run_day
+            and attempt.code_version = changed_attempt.code_version
+),
+
+ranked as (
+    select
+        execution.*,
+        run_attempt.run_day,
+        count(*) over (
+            partition by
+                execution.org, execution.repository_id, execution.run_id, execution.run_attempt, execution.test_key,
+                execution.variant, execution.failure_signature
+        ) as failures,
+        row_number() over (
+            partition by
+                execution.org, execution.repository_id, execution.run_id, execution.run_attempt, execution.test_key,
+                execution.variant, execution.failure_signature
+            order by execution.report_id desc, execution.ordinal desc
+        ) as recency
+    from {{ source('core', 'test_execution') }} as execution
+    inner join run_attempt
+        on
+            execution.org = run_attempt.org
+            and execution.repository_id = run_attempt.repository_id
+            and execution.run_id = run_attempt.run_id
+            and execution.run_attempt = run_attempt.run_attempt
+    where execution.failure_signature <> ''
+)
+
+select
+    org,
+    repository_id,
+    run_id,
+    run_attempt,
+    run_day,
+    test_key,
+    variant,
+    failure_signature,
+    suite,
+    classname,
+    name,
+    file,
+    report_id,
+    ordinal,
+    failure_message,
+    failures
+from ranked
+where recency = 1

@@ -1,0 +1,157 @@
+"""Ask a Postgres warehouse: in a transaction that can only read, while others write.
+
+Belongs here: what is particular to Postgres about asking. Does not belong here: how an answer is shown.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from decimal import Decimal
+from itertools import chain, islice
+from typing import Any
+
+import polars as pl
+
+from flakeguard_pipeline.domain.errors import OperationError, UsageError
+from flakeguard_pipeline.operations.answers import Answer, Column, position_of_caret, where
+from flakeguard_pipeline.postgres_address import Address, read_address
+from flakeguard_pipeline.warehouse import postgres_session as session
+from flakeguard_pipeline.warehouse.connection import Warehouse
+from flakeguard_pipeline.warehouse.dialects import Parameters, positional
+from flakeguard_pipeline.warehouse.postgres_errors import NO_RIGHTS, READ_ONLY, failed, said
+
+READING = frozenset({"select", "with", "values", "table", "explain", "show"})
+"""First words of statements that read. Whatever else they try, the transaction refuses to write."""
+
+COPIED = frozenset({"select", "with", "values", "table"})
+"""Those of them that can be read row by row as they come, by COPY; the others answer in some lines."""
+
+SEARCH_PATH = "public"
+"""Where functions of extensions are found; every relation of ours is named with its schema."""
+
+_BLANK = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*", re.DOTALL)
+_WORD = re.compile(r"[a-z]+", re.IGNORECASE)
+_TYPE = b"ADBC:postgresql:typname"
+
+
+@contextmanager
+def ask_postgres(warehouse: Warehouse, sql: str, parameters: Parameters, limit: int | None) -> Iterator[Answer]:
+    """Ask one statement that only reads; see `asking.ask`."""
+    import adbc_driver_postgresql as driver  # noqa: PLC0415 - not paid where the warehouse is a file
+    import adbc_driver_postgresql.dbapi as adbc  # noqa: PLC0415
+
+    address = read_address(warehouse.url)
+    word = _first_word(sql)
+    try:
+        # what stands in a comment at the end must not swallow what the driver adds
+        text, values = positional(f"{sql.rstrip().rstrip(';')}\n", parameters)
+    except KeyError as error:
+        raise UsageError(f"the statement names the parameter ${error.args[0]}, which is not given") from error
+    with session.borrowed(warehouse.url, read_only=True) as raw, raw.cursor() as cursor:
+        with _explained(sql, address, raw):
+            cursor.execute(f"set search_path = {SEARCH_PATH}")
+            cursor.execute("begin transaction read only")
+            copied = "true" if word in COPIED and not values else "false"
+            cursor.adbc_statement.set_options(**{driver.StatementOptions.USE_COPY.value: copied})
+            cursor.execute(text, values or None)
+            reader = cursor.fetch_record_batch()
+        columns = tuple(Column(each.name, _type_of(each)) for each in reader.schema)
+        exact = [place for place, column in enumerate(columns) if column.type == "numeric"]
+        rows = chain.from_iterable(_rows(batch, exact) for batch in _batches(reader, sql, address, raw))
+
+        def whole() -> pl.DataFrame:
+            import pyarrow as pa  # noqa: PLC0415
+
+            table = pa.Table.from_batches(_batches(reader, sql, address, raw), reader.schema)
+            for place in exact:  # texts of a type of the driver's own
+                texts = [chunk.storage for chunk in table.column(place).chunks]
+                numbers = pa.chunked_array(texts, pa.string()).cast(pa.float64())
+                table = table.set_column(place, columns[place].name, numbers)
+            return pl.DataFrame(pl.from_arrow(table))
+
+        try:
+            yield Answer(columns, None, lambda number: list(islice(rows, number)), whole, limit)
+        finally:
+            reader.close()
+            with suppress(adbc.Error), raw.cursor() as last:  # a lost session is dropped as it is
+                last.execute("rollback")
+                last.execute("set search_path = ''")
+
+
+def _first_word(sql: str) -> str:
+    """Return the word that a statement begins with; refuse what is no statement, or begins like one that writes."""
+    blank = _BLANK.match(sql)
+    found = _WORD.match(sql, blank.end() if blank else 0)
+    if found is None and not sql.strip().strip(";").strip():
+        raise UsageError("the SQL is empty; write one statement")
+    word = found[0].lower() if found else ""
+    if word not in READING:
+        raise UsageError(
+            f"`flakeguard sql` only reads, and this is a statement of the kind {word.upper() or 'unknown'}; write a "
+            "select"
+        )
+    return word
+
+
+def _type_of(field: Any) -> str:
+    """Return the type of a column as Postgres calls it."""
+    said_by_driver = (field.metadata or {}).get(_TYPE) or (field.metadata or {}).get(b"POSTGRESQL:type")
+    return said_by_driver.decode().strip("'") if said_by_driver else str(field.type)
+
+
+def _batches(reader: Any, sql: str, address: Address, raw: Any) -> Iterator[Any]:
+    while True:
+        with _explained(sql, address, raw):
+            try:
+                batch = reader.read_next_batch()
+            except StopIteration:
+                return
+        yield batch
+
+
+def _rows(batch: Any, exact: list[int]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a batch; exact numbers, which the driver brings as texts, as decimals."""
+    columns = [column.to_pylist() for column in batch.columns]
+    for place in exact:
+        columns[place] = [None if value is None else Decimal(value) for value in columns[place]]
+    return zip(*columns, strict=True)
+
+
+@contextmanager
+def _explained(sql: str, address: Address, raw: Any) -> Iterator[None]:
+    """Turn the driver's errors into a line with the place in the text.
+
+    Raises:
+        UsageError: the statement is wrong.
+        OperationError: the server cannot do it.
+    """
+    import adbc_driver_postgresql.dbapi as adbc  # noqa: PLC0415 - not paid where the warehouse is a file
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        yield
+    except (adbc.Error, pa.ArrowException, OSError) as error:
+        code, text = getattr(error, "sqlstate", None) or _code(str(error)), str(error)
+    else:
+        return
+    raise _error(code, text, sql, address, is_lost=session.is_lost(raw))
+
+
+def _code(text: str) -> str | None:
+    found = re.search(r"SQLSTATE: (\w{5})", text)
+    return found[1] if found else None
+
+
+def _error(code: str | None, text: str, sql: str, address: Address, *, is_lost: bool) -> OperationError | UsageError:
+    reason = said(text)
+    if is_lost or code == NO_RIGHTS:
+        return failed(code, text, address, is_lost=is_lost)
+    if code == READ_ONLY:
+        return UsageError(f"`flakeguard sql` only reads: {reason}; write a select")
+    if code == "42601" and "multiple commands" in text:
+        return UsageError("the SQL has several statements; write one statement")
+    # what goes wrong while rows are read comes without a code
+    if code is None or code[:2] in {"42", "22", "2F", "21", "0A", "3F"}:
+        _, _, place = text.partition("\nLINE ")
+        return UsageError(f"the statement is wrong: {reason}{where(sql, position_of_caret(place, sql))}")
+    return failed(code, text, address, is_lost=is_lost)
