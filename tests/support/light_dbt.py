@@ -26,18 +26,18 @@ class Model:
 
 def incremental_models(project: Project, warehouse: Warehouse) -> list[Model]:
     """Return the incremental models in their order; `warehouse` has to have been built."""
-    compiled = {}
-    for flags in ((), ("--full-refresh",)):
-        result = project.run(warehouse, "compile", *flags)
-        compiled[flags] = {each.node.name: each.node for each in result.results if each.node.resource_type == "model"}
-    again, anew = compiled.values()
-    nodes = [node for node in again.values() if node.config.materialized == "incremental"]
+    # both commands write into the nodes of one manifest, so the text is taken at once
+    anew = _compiled(project, warehouse, "--full-refresh")
+    again = _compiled(project, warehouse)
+    result = project.run(warehouse, "compile")
+    known = {each.node.name: each.node for each in result.results if each.node.resource_type == "model"}
+    nodes = [node for node in known.values() if node.config.materialized == "incremental"]
     # of two models the one that the other reads has fewer ancestors
     ancestors: dict[str, set[str]] = {}
 
     def above(name: str) -> set[str]:
         if name not in ancestors:
-            parents = {each.rpartition(".")[2] for each in again[name].depends_on.nodes if each.startswith("model.")}
+            parents = {each.rpartition(".")[2] for each in known[name].depends_on.nodes if each.startswith("model.")}
             ancestors[name] = parents.union(*(above(each) for each in parents))
         return ancestors[name]
 
@@ -46,12 +46,17 @@ def incremental_models(project: Project, warehouse: Warehouse) -> list[Model]:
     return [
         Model(
             node.name,
-            catalog.sub(r"\1.\2", node.compiled_code),
-            catalog.sub(r"\1.\2", anew[node.name].compiled_code),
+            catalog.sub(r"\1.\2", again[node.name]),
+            catalog.sub(r"\1.\2", anew[node.name]),
             tuple(node.config.meta["replaces"]),
         )
         for node in nodes
     ]
+
+
+def _compiled(project: Project, warehouse: Warehouse, *flags: str) -> dict[str, str]:
+    result = project.run(warehouse, "compile", *flags)
+    return {each.node.name: str(each.node.compiled_code) for each in result.results}
 
 
 def build(connection: Connection, models: Sequence[Model], *, until: int | None = None, anew: bool = False) -> None:
