@@ -78,8 +78,8 @@ def environment(warehouse: Warehouse) -> dict[str, str]:
     """
     if warehouse.dialect == "duckdb":
         return {}
-    import psycopg2  # noqa: PLC0415 - not paid where the warehouse is a file
-    from psycopg2.extensions import parse_dsn  # noqa: PLC0415
+    import psycopg2
+    from psycopg2.extensions import parse_dsn
 
     try:
         parts = parse_dsn(warehouse.url)
@@ -157,7 +157,9 @@ def tables_digest(settings: Settings) -> str:
     """
     project = bundled("dbt")
     files = [project / "dbt_project.yml", *sorted((project / "macros").glob("*.sql"))]
-    files += [file for folder in ("staging", "intermediate") for file in sorted((project / "models" / folder).glob("*.sql"))]
+    files += [
+        file for folder in ("staging", "intermediate") for file in sorted((project / "models" / folder).glob("*.sql"))
+    ]
     texts = [f"{file.name}\n{file.read_text(encoding='utf-8')}" for file in files]
     return stable_id(["tables", version("dbt-core"), settings.workflow_label, *texts])
 

@@ -141,9 +141,7 @@ def built(dbt: Project, tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @given(steps=STEPS)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_order_of_the_same_history_gives_what_one_full_build_gives(
-    built: Built, steps: list[Step]
-) -> None:
+def test_any_order_of_the_same_history_gives_what_one_full_build_gives(built: Built, steps: list[Step]) -> None:
     models = built.models
     with built.warehouse.connect() as connection:
         empty(connection)

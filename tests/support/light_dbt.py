@@ -55,7 +55,7 @@ def incremental_models(project: Project, warehouse: Warehouse) -> list[Model]:
 
 
 def _compiled(project: Project, warehouse: Warehouse, *flags: str) -> dict[str, str]:
-    result = project.run(warehouse, "compile", *flags)
+    result = project.run(warehouse, "compile", *flags, names_days=False)
     return {each.node.name: str(each.node.compiled_code) for each in result.results}
 
 

@@ -1,4 +1,4 @@
-"""A small CI history, written into `core` as the loader would: attempts in any order, again, with other content, away."""
+"""A small CI history, written into `core` as the loader would: attempts in any order, again, or taken away."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,6 +1,7 @@
 """The dbt project on a warehouse that a test filled itself, in this process: dbt is imported once, and parses once."""
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -65,14 +66,14 @@ class Project:
             chosen.append("--full-refresh")
         return self.run(warehouse, "build", "--exclude-resource-type", "unit_test", *chosen, rows=rows)
 
-    def run(self, warehouse: Warehouse, *arguments: str, rows: str = "all") -> Any:
+    def run(self, warehouse: Warehouse, *arguments: str, rows: str = "all", **told: Any) -> Any:
         """Run a command of dbt; return its results."""
         from dbt.cli.main import dbtRunner
 
         place = {} if warehouse.dialect == "postgres" else {"duckdb_path": str(warehouse.path.absolute())}
-        told = sa.util.immutabledict({**place, "tested_rows": rows})
+        variables = {**place, "tested_rows": rows, **told}
         common = ["--project-dir", str(bundled("dbt")), "--profiles-dir", str(bundled("dbt"))]
-        common += ["--target", warehouse.dialect, "--vars", str(dict(told)), "--log-path", str(self.folder)]
+        common += ["--target", warehouse.dialect, "--vars", json.dumps(variables), "--log-path", str(self.folder)]
         common += ["--target-path", str(self.folder / "target"), "--log-level", "none", "--quiet"]
         with known_to_dbt(warehouse), Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
             if warehouse.dialect not in self._manifests:
