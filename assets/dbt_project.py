@@ -78,7 +78,7 @@ def environment(warehouse: Warehouse) -> dict[str, str]:
     """
     if warehouse.dialect == "duckdb":
         return {}
-    import psycopg2
+    import psycopg2  # type: ignore[import-untyped]
     from psycopg2.extensions import parse_dsn  # type: ignore[import-untyped]
 
     try:
