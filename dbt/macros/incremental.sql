@@ -37,6 +37,32 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# A condition that holds on the days of the weeks of a relation, named one by one for the same reason. #}
+{% macro on_weeks_of(day, changed) -%}
+    {%- if execute and var('names_days', true) -%}
+        {%- set weeks = run_query('select distinct week_start from ' ~ changed ~ ' order by week_start').columns[0].values() -%}
+        {%- if weeks | length == 0 -%}
+            1 = 0
+        {%- elif weeks | length > 60 -%}
+            {{ day }} between cast('{{ weeks[0] }}' as date) and cast('{{ weeks[-1] }}' as date) + 6
+        {%- else -%}
+            ({% for week in weeks %}{{ day }} between cast('{{ week }}' as date) and cast('{{ week }}' as date) + 6{{ ' or ' if not loop.last }}{% endfor %})
+        {%- endif -%}
+    {%- else -%}
+        1 = 1
+    {%- endif -%}
+{%- endmacro %}
+
+{# What the last build left in `int_first_sighting`, which reads itself. #}
+{% macro last_sightings() -%}
+    {%- set like -%}
+        select test.*, attempt.workflow, attempt.known_at
+        from {{ ref('int_reported_test') }} as test
+        inner join {{ ref('stg_run_attempt') }} as attempt on test.org = attempt.org
+    {%- endset -%}
+    {{ left_by_last_build('int_first_sighting', like) }}
+{%- endmacro %}
+
 {#
   Incremental strategy `replace_units`. The model's `meta.replaces` lists what goes before its new rows come: the rows
   that agree in `columns` with a row of `changed`, a relation of the schema `intermediate` or `new_rows`; without

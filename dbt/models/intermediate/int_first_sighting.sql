@@ -8,6 +8,15 @@ with changed_attempt as (
     from {{ ref('int_changed_attempt') }}
 ),
 
+changed_key as (
+    select distinct
+        org,
+        repository_id,
+        run_id,
+        run_attempt
+    from changed_attempt
+),
+
 run_attempt as (
     select * from {{ ref('stg_run_attempt') }}
 ),
@@ -27,17 +36,8 @@ former as (
         first_sighting.run_id,
         first_sighting.run_attempt,
         changed_attempt.run_id is not null as is_lost
-    from
-        {{ left_by_last_build('int_first_sighting', "select r.*, a.workflow, a.known_at from " ~ ref('int_reported_test') ~ " as r inner join " ~ ref('stg_run_attempt') ~ " as a on r.org = a.org") }}
-            as first_sighting
-    left join (
-        select distinct
-            org,
-            repository_id,
-            run_id,
-            run_attempt
-        from changed_attempt
-    ) as changed_attempt
+    from {{ last_sightings() }} as first_sighting
+    left join changed_key as changed_attempt
         on
             first_sighting.org = changed_attempt.org
             and first_sighting.repository_id = changed_attempt.repository_id
