@@ -70,6 +70,8 @@ sighting as (
             and reported_test.run_id = run_attempt.run_id
             and reported_test.run_attempt = run_attempt.run_attempt
             and reported_test.run_day = run_attempt.run_day
+    -- so that the engine reads these days of the roll-up alone
+    where {{ on_days_of(ref('int_changed_attempt'), 'reported_test.run_day') }}
     union all
     -- Where the first sighting was in a run attempt that has changed, the others count again. None of them was known
     -- earlier than that one, so it is enough to look from there on.
@@ -98,7 +100,7 @@ sighting as (
             and run_attempt.run_day = reported_test.run_day
             and former.test_key = reported_test.test_key
             and former.variant = reported_test.variant
-    where former.is_lost
+    where former.is_lost and {{ since_lost_sighting('reported_test.run_day') }}
 ),
 
 ranked as (
