@@ -1,0 +1,13 @@
+-- The failure signatures whose message has all words that are searched for: the GIN index finds them.
+-- Grain: one row per repository and failure signature. Parameters: words (distinct, with one blank between).
+select
+    org,
+    repository_id,
+    failure_signature,
+    failure_message,
+    words,
+    run_id,
+    run_attempt
+from intermediate.int_failure_text
+where
+    array_to_tsvector(string_to_array(words, ' ')) @@ cast(replace($words, ' ', ' & ') as tsquery)
