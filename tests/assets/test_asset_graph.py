@@ -83,6 +83,14 @@ ASSETS = {
     "intermediate/int_inferred_pass": Shown(
         "flakiness", ("core/inferred_pass", "intermediate/int_test_name", "staging/stg_run_attempt")
     ),
+    "intermediate/int_attempt_total": Shown(
+        "flakiness",
+        ("intermediate/int_changed_attempt", "intermediate/int_reported_failure", "intermediate/int_reported_test"),
+    ),
+    "intermediate/int_failure_text": Shown(
+        "flakiness",
+        ("intermediate/int_changed_attempt", "intermediate/int_reported_failure", "staging/stg_run_attempt"),
+    ),
     "intermediate/int_reported_failure": Shown(
         "flakiness", ("core/test_execution", "intermediate/int_changed_attempt", "staging/stg_run_attempt")
     ),
@@ -92,7 +100,9 @@ ASSETS = {
     "intermediate/int_rolled_attempt": Shown(
         "flakiness",
         (
+            "intermediate/int_attempt_total",
             "intermediate/int_changed_attempt",
+            "intermediate/int_failure_text",
             "intermediate/int_reported_failure",
             "intermediate/int_rolled_name",
             "staging/stg_run_attempt",

@@ -24,17 +24,34 @@ with period as (
     from flakiness.current_scoring
 ),
 
--- only these can be in the answer
+-- only tests that failed on as many commits, and passed on none of these, can be in the answer
 failed as (
-    select distinct
+    select
         failure.org,
         failure.repository_id,
         failure.test_id
     from intermediate.int_test_failure as failure
+    inner join staging.stg_run_attempt as run_attempt
+        on
+            failure.org = run_attempt.org
+            and failure.repository_id = run_attempt.repository_id
+            and failure.run_id = run_attempt.run_id
+            and failure.run_attempt = run_attempt.run_attempt
+            and failure.run_day = run_attempt.run_day
+    left join intermediate.int_flaky_code as flaky_code
+        on
+            failure.org = flaky_code.org
+            and failure.repository_id = flaky_code.repository_id
+            and failure.test_id = flaky_code.test_id
+            and failure.code_version = flaky_code.code_version
     cross join period
     where
         failure.run_started_at >= period.since
+        and run_attempt.is_default_branch
+        and flaky_code.test_id is null
         and ($repository = '' or failure.repository = $repository)
+    group by failure.org, failure.repository_id, failure.test_id
+    having count(distinct failure.code_version) >= cast($commits as integer)
 ),
 
 attempt as (

@@ -1,4 +1,5 @@
 -- Which tests slowed down most: this week's median beside that of the four weeks before?
+-- Reads executions, of 35 days: no median can be made of sums.
 -- Grain: one row per test variant.
 -- Columns:
 --   repository: full name of the repository.
