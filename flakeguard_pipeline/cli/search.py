@@ -39,6 +39,7 @@ def search(
 
     \b
     flakeguard search "connection refused"
+    flakeguard search --limit 10 "[Errno 111]"
     flakeguard search java.net.ConnectException --repository acme/shop --since 2026-03-06
     """
     require_place(form, out)

@@ -50,4 +50,5 @@ def search_statement(dialect: Dialect) -> str:
     How an engine finds messages is a query of its own, which the common one reads as `search_match`.
     """
     header, _, body = query("search_failures").partition("\nwith ")
-    return f"{header}\nwith search_match as (\n{query('search_match', dialect)}\n),\n\n{body}"
+    match = query("search_match", dialect)
+    return f"{header}\nwith search_match as (\n{match}\n),\n\n{body}"

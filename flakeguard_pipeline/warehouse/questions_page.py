@@ -26,7 +26,7 @@ A question is one statement for both engines and gives the same rows on each; wh
 be `NAME.postgres.sql` beside `NAME.sql`. Questions read roll-ups and marts, never `core.test_execution`, but for
 `slowed_tests`: a median cannot be made of sums. What grows with history is bounded by run or by day where the question
 is, and what is not asks about all of history: `failure_signatures` and `known_failure` read every failure (not every
-execution). On Postgres the indexes that this needs are made with the tables and the roll-ups; a test looks at the plans.
+execution). On Postgres the indexes that this needs are made with the tables and the roll-ups.
 On DuckDB there is no index to make: rows of a day lie together, and a scan skips what its conditions rule out.
 
 For the words of failure messages there is [`flakeguard search`](search.md).

@@ -1,7 +1,7 @@
--- The failure signatures whose message has all words that are searched for, with what is known of them.
--- Grain: one row per repository and failure signature. `search_match` is search_match.sql or its engine's own.
--- Order: messages that have the words as a phrase, then those with fewer other words, then what failed more often.
--- Parameters: phrase (the words as they were given), words, repository ('' for all), since (a day, or null).
+-- The failure signatures whose message has all words that are searched for, and what is known of them.
+-- `search_match` is the query of that name. First come messages that have the words as a phrase, then those with fewer
+-- other words, then what failed more often.
+-- Grain: one row per repository and failure signature. Parameters: $phrase, $repository, $since.
 with failure as (
     select
         test_failure.*,

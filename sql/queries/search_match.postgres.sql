@@ -1,5 +1,6 @@
--- The failure signatures whose message has all words that are searched for: the GIN index finds them.
--- Grain: one row per repository and failure signature. Parameters: words (distinct, with one blank between).
+-- The failure signatures whose message has all words that are searched for, by the index where there is one.
+-- Grain: one row per repository and failure signature. Parameters: $words.
+-- `$words` are distinct words with one blank between.
 select
     org,
     repository_id,

@@ -54,6 +54,10 @@ ASSETS = {
     "flakiness/health_snapshot": Shown(
         "flakiness", ("intermediate/int_inferred_pass", "intermediate/int_test_attempt")
     ),
+    "intermediate/int_attempt_total": Shown(
+        "flakiness",
+        ("intermediate/int_changed_attempt", "intermediate/int_reported_failure", "intermediate/int_reported_test"),
+    ),
     "intermediate/int_changed_attempt": Shown("flakiness", ("staging/stg_run_attempt",)),
     "intermediate/int_changed_code": Shown(
         "flakiness",
@@ -76,20 +80,16 @@ ASSETS = {
             "staging/stg_run_attempt",
         ),
     ),
+    "intermediate/int_failure_text": Shown(
+        "flakiness",
+        ("intermediate/int_changed_attempt", "intermediate/int_reported_failure", "staging/stg_run_attempt"),
+    ),
     "intermediate/int_first_sighting": Shown(
         "flakiness", ("intermediate/int_changed_attempt", "intermediate/int_reported_test", "staging/stg_run_attempt")
     ),
     "intermediate/int_flaky_code": Shown("flakiness", ("intermediate/int_failed_code", "intermediate/int_test_name")),
     "intermediate/int_inferred_pass": Shown(
         "flakiness", ("core/inferred_pass", "intermediate/int_test_name", "staging/stg_run_attempt")
-    ),
-    "intermediate/int_attempt_total": Shown(
-        "flakiness",
-        ("intermediate/int_changed_attempt", "intermediate/int_reported_failure", "intermediate/int_reported_test"),
-    ),
-    "intermediate/int_failure_text": Shown(
-        "flakiness",
-        ("intermediate/int_changed_attempt", "intermediate/int_reported_failure", "staging/stg_run_attempt"),
     ),
     "intermediate/int_reported_failure": Shown(
         "flakiness", ("core/test_execution", "intermediate/int_changed_attempt", "staging/stg_run_attempt")
