@@ -10,6 +10,7 @@ from flakeguard_pipeline.cli.demo import demo
 from flakeguard_pipeline.cli.ingest import ingest
 from flakeguard_pipeline.cli.migrate import migrate
 from flakeguard_pipeline.cli.run import run
+from flakeguard_pipeline.cli.search import search
 from flakeguard_pipeline.cli.sources import sources
 from flakeguard_pipeline.cli.sql import sql
 from flakeguard_pipeline.cli.ui import ui
@@ -29,11 +30,12 @@ def cli() -> None:
     flakeguard demo                  see it work on a sample history
     flakeguard run --drop ./ci       the main job on your own CI results
     flakeguard sql --list            what can be asked of the result
+    flakeguard search "refused"      which failures say these words
     flakeguard ui                    the Dagster UI on what was run
     """
 
 
-for command in (run, ingest, sources, demo, sql, alias, migrate, ui, upload):
+for command in (run, ingest, sources, demo, sql, search, alias, migrate, ui, upload):
     cli.add_command(command)
 
 

@@ -2,36 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from flakeguard_pipeline.cli.answering import answer_options, require_place, rows_wanted, show_cut
 from flakeguard_pipeline.cli.options import config_option, warehouse_option
-
-if TYPE_CHECKING:
-    from flakeguard_pipeline.operations.answers import Answer
-
-FORMATS = ("table", "csv", "json", "parquet")
-
-TABLE_ROWS = 50
-"""Rows of a table unless --limit says otherwise: what somebody reads."""
 
 
 @click.command(short_help="Ask the warehouse: SQL, or a question by its name.")
 @click.argument("statement", required=False, metavar="[SQL]")
-@click.option("--query", metavar="NAME", help="Instead of SQL: a question by its name.")
+@click.option("--query", metavar="NAME", help="Instead of SQL: a question by its name; --list names them.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter; may be repeated.")
 @click.option("--list", "show_list", is_flag=True, help="List the questions.")
-@click.option(
-    "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Form of the answer."
-)
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE. [default: print]")
-@click.option(
-    "--limit",
-    type=click.IntRange(0),
-    metavar="N",
-    help=f"At most N rows, 0 for all. [default: {TABLE_ROWS} in a table, else all]",
-)
+@answer_options
 @warehouse_option
 @config_option
 def sql(
@@ -63,8 +47,7 @@ def sql(
             raise click.UsageError("--param goes with a statement or with --query.")
         _list()
         return
-    if form == "parquet" and out is None:
-        raise click.UsageError("Parquet is no text: name a file with --out.")
+    require_place(form, out)
 
     from flakeguard_pipeline.operations.asking import ask
     from flakeguard_pipeline.settings import load_settings
@@ -77,12 +60,9 @@ def sql(
         question = find_question(query)
         text, values = question.sql, question.bind(_given(params))
     place = Warehouse(load_settings(config, {"warehouse": warehouse}).warehouse)
-    rows = TABLE_ROWS if limit is None and form == "table" and out is None else limit or None
+    rows = rows_wanted(form, out, limit)
     with ask(place, text, values, limit=None if rows is None else rows + 1) as answer:
-        _say_whence(answer)
-        is_cut = _answer(answer, form, out, rows)
-    if is_cut:
-        click.echo(f"There are more than these {rows:,} rows; --limit 0 shows all.", err=True)
+        show_cut(answer, form, out, rows)
 
 
 def _list() -> None:
@@ -109,82 +89,3 @@ def _given(params: Sequence[str]) -> dict[str, str]:
             raise click.UsageError(f"The parameter {name!r} is given twice.")
         given[name] = value
     return given
-
-
-def _say_whence(answer: "Answer") -> None:
-    from datetime import UTC, datetime
-
-    if answer.copied_at is not None:
-        age = int((datetime.now(UTC) - answer.copied_at).total_seconds())
-        click.echo(
-            f"The warehouse is being written; this is its copy of {answer.copied_at:%Y-%m-%d %H:%M} UTC, "
-            f"{_age(max(age, 0))} old.",
-            err=True,
-        )
-
-
-def _age(seconds: int) -> str:
-    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} seconds"
-
-
-def _answer(answer: "Answer", form: str, out: Path | None, limit: int | None) -> bool:
-    """Write or print the answer; return whether it was cut at `limit`."""
-    import io
-    from itertools import chain, islice
-
-    from flakeguard_pipeline.exports.rows import csv_lines, json_lines, write_parquet
-
-    if form == "parquet":
-        frame = answer.frame()
-        buffer = io.BytesIO()
-        write_parquet(frame if limit is None else frame.head(limit), buffer)
-        _write(out, buffer.getvalue())
-        return limit is not None and frame.height > limit
-    names = [column.name for column in answer.columns]
-    rows = chain.from_iterable(answer.batches())
-    shown = rows if limit is None else islice(rows, limit)
-    if form == "table":
-        from flakeguard_pipeline.cli.table import render_table
-
-        parts = iter([render_table(names, list(shown), width=_width() if out is None else None) + "\n"])
-    else:
-        parts = csv_lines(names, shown) if form == "csv" else json_lines(names, shown)
-    if out is None:
-        try:
-            for part in parts:
-                # as bytes: CSV ends its lines by itself, also where the platform would add to that
-                click.echo(part.encode(), nl=False)
-        except BrokenPipeError:  # `| head` has read enough
-            _drop_output()
-            return False
-    else:
-        _write(out, "".join(parts).encode())
-    return limit is not None and next(rows, None) is not None
-
-
-def _width() -> int | None:
-    """Return the width of the terminal; None where standard output is none, so that nothing is cut."""
-    import shutil
-    import sys
-
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
-def _drop_output() -> None:
-    """Send what is still buffered nowhere, so that Python does not complain about the closed pipe at its end."""
-    import os
-    import sys
-
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-
-
-def _write(out: Path | None, data: bytes) -> None:
-    from flakeguard_pipeline.exports.files import write_atomically
-
-    if out is not None:
-        write_atomically(out, data)

@@ -22,6 +22,15 @@ Parameters are bound, never put into the text. A day is written `2026-03-06`, a 
 `none` is no value where that is the default. What "now" means is the last scoring's `as_of`, not the clock: a question
 gives the same answer until the next run.
 
+A question is one statement for both engines and gives the same rows on each; where an engine needed another, it would
+be `NAME.postgres.sql` beside `NAME.sql`. Questions read roll-ups and marts, never `core.test_execution`, but for
+`slowed_tests`: a median cannot be made of sums. What grows with history is bounded by run or by day where the question
+is, and what is not asks about all of history: `failure_signatures` and `known_failure` read every failure (not every
+execution). On Postgres the indexes that this needs are made with the tables and the roll-ups.
+On DuckDB there is no index to make: rows of a day lie together, and a scan skips what its conditions rule out.
+
+For the words of failure messages there is [`flakeguard search`](search.md).
+
 `--format csv`, `json` and `parquet` are for programs; `--out FILE` writes a file. CSV is RFC 4180 in UTF-8, and null is
 empty. JSON is an array with one object a line, times in ISO 8601 with `Z`, integers as integers. Durations are integer
 microseconds, in columns that end in `_us`; only a table shows them in other units, and cuts long texts at their

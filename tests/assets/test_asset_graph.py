@@ -54,6 +54,10 @@ ASSETS = {
     "flakiness/health_snapshot": Shown(
         "flakiness", ("intermediate/int_inferred_pass", "intermediate/int_test_attempt")
     ),
+    "intermediate/int_attempt_total": Shown(
+        "flakiness",
+        ("intermediate/int_changed_attempt", "intermediate/int_reported_failure", "intermediate/int_reported_test"),
+    ),
     "intermediate/int_changed_attempt": Shown("flakiness", ("staging/stg_run_attempt",)),
     "intermediate/int_changed_code": Shown(
         "flakiness",
@@ -76,6 +80,10 @@ ASSETS = {
             "staging/stg_run_attempt",
         ),
     ),
+    "intermediate/int_failure_text": Shown(
+        "flakiness",
+        ("intermediate/int_changed_attempt", "intermediate/int_reported_failure", "staging/stg_run_attempt"),
+    ),
     "intermediate/int_first_sighting": Shown(
         "flakiness", ("intermediate/int_changed_attempt", "intermediate/int_reported_test", "staging/stg_run_attempt")
     ),
@@ -92,7 +100,9 @@ ASSETS = {
     "intermediate/int_rolled_attempt": Shown(
         "flakiness",
         (
+            "intermediate/int_attempt_total",
             "intermediate/int_changed_attempt",
+            "intermediate/int_failure_text",
             "intermediate/int_reported_failure",
             "intermediate/int_rolled_name",
             "staging/stg_run_attempt",

@@ -21,6 +21,8 @@ from flakeguard_pipeline.warehouse.tables import SCHEMAS, metadata
 ROLLED_UP = (
     "intermediate.int_reported_test",
     "intermediate.int_reported_failure",
+    "intermediate.int_attempt_total",
+    "intermediate.int_failure_text",
     "intermediate.int_first_sighting",
     "intermediate.int_test_name",
     "intermediate.int_failed_code",

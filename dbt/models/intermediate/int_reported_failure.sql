@@ -20,21 +20,16 @@ run_attempt as (
             and attempt.code_version = changed_attempt.code_version
 ),
 
-ranked as (
-    select
-        execution.*,
-        run_attempt.run_day,
-        count(*) over (
-            partition by
-                execution.org, execution.repository_id, execution.run_id, execution.run_attempt, execution.test_key,
-                execution.variant, execution.failure_signature
-        ) as failures,
-        row_number() over (
-            partition by
-                execution.org, execution.repository_id, execution.run_id, execution.run_attempt, execution.test_key,
-                execution.variant, execution.failure_signature
-            order by execution.report_id desc, execution.ordinal desc
-        ) as recency
+-- Reports in which the last of a test's retries did not pass: what failed there before was not made up for.
+unpassed as (
+    select distinct
+        execution.org,
+        execution.repository_id,
+        execution.run_id,
+        execution.run_attempt,
+        execution.report_id,
+        execution.test_key,
+        execution.variant
     from {{ source('core', 'test_execution') }} as execution
     inner join run_attempt
         on
@@ -42,7 +37,58 @@ ranked as (
             and execution.repository_id = run_attempt.repository_id
             and execution.run_id = run_attempt.run_id
             and execution.run_attempt = run_attempt.run_attempt
+    where execution.is_final and execution.outcome <> 'passed'
+),
+
+failed as (
+    select
+        execution.*,
+        run_attempt.run_day,
+        not execution.is_final and unpassed.test_key is null as is_hidden
+    from {{ source('core', 'test_execution') }} as execution
+    inner join run_attempt
+        on
+            execution.org = run_attempt.org
+            and execution.repository_id = run_attempt.repository_id
+            and execution.run_id = run_attempt.run_id
+            and execution.run_attempt = run_attempt.run_attempt
+    left join unpassed
+        on
+            execution.org = unpassed.org
+            and execution.repository_id = unpassed.repository_id
+            and execution.run_id = unpassed.run_id
+            and execution.run_attempt = unpassed.run_attempt
+            and execution.report_id = unpassed.report_id
+            and execution.test_key = unpassed.test_key
+            and execution.variant = unpassed.variant
     where execution.failure_signature <> ''
+),
+
+ranked as (
+    select
+        execution.*,
+        count(*) over (
+            partition by
+                execution.org, execution.repository_id, execution.run_id, execution.run_attempt, execution.test_key,
+                execution.variant, execution.failure_signature
+        ) as failures,
+        count(case when execution.is_final then 1 end) over (
+            partition by
+                execution.org, execution.repository_id, execution.run_id, execution.run_attempt, execution.test_key,
+                execution.variant, execution.failure_signature
+        ) as final_failures,
+        count(case when execution.is_hidden then 1 end) over (
+            partition by
+                execution.org, execution.repository_id, execution.run_id, execution.run_attempt, execution.test_key,
+                execution.variant, execution.failure_signature
+        ) as hidden_failures,
+        row_number() over (
+            partition by
+                execution.org, execution.repository_id, execution.run_id, execution.run_attempt, execution.test_key,
+                execution.variant, execution.failure_signature
+            order by execution.report_id desc, execution.ordinal desc
+        ) as recency
+    from failed as execution
 )
 
 select
@@ -61,6 +107,8 @@ select
     report_id,
     ordinal,
     failure_message,
-    failures
+    failures,
+    final_failures,
+    hidden_failures
 from ranked
 where recency = 1

@@ -1,3 +1,5 @@
+-- depends_on: {{ ref('int_attempt_total') }}
+-- depends_on: {{ ref('int_failure_text') }}
 -- depends_on: {{ ref('int_reported_failure') }}
 -- depends_on: {{ ref('int_rolled_name') }}
 select

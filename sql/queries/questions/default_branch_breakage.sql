@@ -5,7 +5,7 @@
 --   classname: class name of the test.
 --   name: name of the test.
 --   variant: environment the test ran in; '' where there is one only.
---   last_good_sha: newest commit on which it passed before; '' where it never did.
+--   last_good_sha: newest commit on which it passed before; '' where it did not in the 14 days before `since`.
 --   broke_at_sha: first commit on which it failed throughout.
 --   broke_at: start of the first run of that commit.
 --   broken_commits: how many commits in a row it failed on.
@@ -13,9 +13,48 @@
 --   run_url: address of the first failing run.
 -- Parameters:
 --   $repository (text, default ''): only this repository, by its full name; '' for all.
---   $since (day, default none): only breakages that began on this UTC day or later; none: all.
+--   $since (day, default none): only breakages that began on this UTC day or later; none: 30 days before the last
+--     scoring.
 --   $commits (integer, default 2): how many commits in a row a test must fail on; one may be a flake.
-with attempt as (
+with period as (
+    select
+        coalesce(
+            cast(cast($since as date) as timestamp) at time zone 'UTC', max(as_of) - interval '30 days'
+        ) as since
+    from flakiness.current_scoring
+),
+
+-- only tests that failed on as many commits, and passed on none of these, can be in the answer
+failed as (
+    select
+        failure.org,
+        failure.repository_id,
+        failure.test_id
+    from intermediate.int_test_failure as failure
+    inner join staging.stg_run_attempt as run_attempt
+        on
+            failure.org = run_attempt.org
+            and failure.repository_id = run_attempt.repository_id
+            and failure.run_id = run_attempt.run_id
+            and failure.run_attempt = run_attempt.run_attempt
+            and failure.run_day = run_attempt.run_day
+    left join intermediate.int_flaky_code as flaky_code
+        on
+            failure.org = flaky_code.org
+            and failure.repository_id = flaky_code.repository_id
+            and failure.test_id = flaky_code.test_id
+            and failure.code_version = flaky_code.code_version
+    cross join period
+    where
+        failure.run_started_at >= period.since
+        and run_attempt.is_default_branch
+        and flaky_code.test_id is null
+        and ($repository = '' or failure.repository = $repository)
+    group by failure.org, failure.repository_id, failure.test_id
+    having count(distinct failure.code_version) >= cast($commits as integer)
+),
+
+attempt as (
     select
         test_attempt.org,
         test_attempt.repository_id,
@@ -42,7 +81,18 @@ with attempt as (
             and test_attempt.repository_id = run_attempt.repository_id
             and test_attempt.run_id = run_attempt.run_id
             and test_attempt.run_attempt = run_attempt.run_attempt
-    where run_attempt.is_default_branch and test_attempt.executions > 0
+            and test_attempt.run_day = run_attempt.run_day
+    inner join failed
+        on
+            test_attempt.org = failed.org
+            and test_attempt.repository_id = failed.repository_id
+            and test_attempt.test_id = failed.test_id
+    cross join period
+    where
+        run_attempt.is_default_branch
+        and test_attempt.executions > 0
+        -- what broke earlier is recognised by what was before
+        and run_attempt.run_started_at >= period.since - interval '14 days'
 ),
 
 code as (
@@ -128,13 +178,10 @@ inner join ordered as last_code
         and breakage.repository_id = last_code.repository_id
         and breakage.test_id = last_code.test_id
         and breakage.last_position = last_code.position
+cross join period
 where
     breakage.broken_commits >= cast($commits as integer)
-    and ($repository = '' or breakage.repository = $repository)
-    and (
-        cast($since as date) is null
-        or breakage.broke_at >= cast(cast($since as date) as timestamp) at time zone 'UTC'
-    )
+    and breakage.broke_at >= period.since
 order by
     breakage.broke_at desc, breakage.repository, breakage.classname, breakage.name, breakage.variant, breakage.org,
     breakage.test_id

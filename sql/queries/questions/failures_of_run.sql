@@ -27,24 +27,13 @@ with failure as (
         min(classname) as classname,
         min(name) as name,
         min(variant) as variant,
-        count(*) as failures,
+        cast(sum(failures) as bigint) as failures,
         min(failure_message) as failure_message
-    from marts.test_execution
+    from intermediate.int_test_failure
     where
         run_id = $run_id
-        and outcome in ('failed', 'errored')
         and ($repository = '' or repository = $repository)
     group by org, repository_id, run_attempt, failure_signature, test_id, code_version
-),
-
-passed as (
-    select distinct
-        test_attempt.org,
-        test_attempt.repository_id,
-        test_attempt.test_id,
-        test_attempt.code_version
-    from intermediate.int_test_attempt as test_attempt
-    where test_attempt.executions > test_attempt.failures
 )
 
 select
@@ -58,16 +47,16 @@ select
     failure.name,
     failure.variant,
     failure.failures,
-    passed.test_id is not null as passed_on_same_code,
+    flaky_code.test_id is not null as passed_on_same_code,
     coalesce(health.status, '') as status,
     failure.failure_message
 from failure
-left join passed
+left join intermediate.int_flaky_code as flaky_code
     on
-        failure.org = passed.org
-        and failure.repository_id = passed.repository_id
-        and failure.test_id = passed.test_id
-        and failure.code_version = passed.code_version
+        failure.org = flaky_code.org
+        and failure.repository_id = flaky_code.repository_id
+        and failure.test_id = flaky_code.test_id
+        and failure.code_version = flaky_code.code_version
 left join marts.test_health as health
     on
         failure.org = health.org

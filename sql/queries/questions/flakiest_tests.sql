@@ -24,14 +24,18 @@ with period as (
 -- Where a retry of the same report passed, the build went on.
 final_failure as (
     select distinct
-        org,
-        repository_id,
-        test_key,
-        variant,
-        run_id,
-        run_attempt
-    from marts.test_execution
-    where is_final and outcome in ('failed', 'errored')
+        failure.org,
+        failure.repository_id,
+        failure.test_key,
+        failure.variant,
+        failure.run_id,
+        failure.run_attempt
+    from intermediate.int_test_failure as failure
+    cross join period
+    where
+        failure.final_failures > 0
+        and failure.run_started_at <= period.until
+        and failure.run_started_at > period.until - cast($days as integer) * interval '1 day'
 ),
 
 flake as (
@@ -91,18 +95,18 @@ attempt_cost as (
 
 retry as (
     select
-        execution.org,
-        execution.repository_id,
-        execution.test_key,
-        execution.variant,
-        cast(sum(execution.duration_us) as bigint) as retry_us
-    from marts.test_execution as execution
+        test_attempt.org,
+        test_attempt.repository_id,
+        test_attempt.test_key,
+        test_attempt.variant,
+        cast(sum(test_attempt.retry_us) as bigint) as retry_us
+    from intermediate.int_test_attempt as test_attempt
     cross join period
     where
-        execution.is_rerun
-        and execution.run_started_at <= period.until
-        and execution.run_started_at > period.until - cast($days as integer) * interval '1 day'
-    group by execution.org, execution.repository_id, execution.test_key, execution.variant
+        test_attempt.retry_us > 0
+        and test_attempt.run_started_at <= period.until
+        and test_attempt.run_started_at > period.until - cast($days as integer) * interval '1 day'
+    group by test_attempt.org, test_attempt.repository_id, test_attempt.test_key, test_attempt.variant
 ),
 
 cost as (

@@ -7,7 +7,7 @@
 --   variant: environment the test ran in; '' where there is one only.
 --   hidden_failures: failed tries that a passed retry of the same report made up for.
 --   run_attempts: run attempts in which that happened.
---   retry_us: time of the retries, in microseconds.
+--   retry_us: time of its retries in these run attempts, in microseconds.
 --   last_hidden_at: start of the newest of these run attempts.
 --   status: status at the last scoring; '' where it was not scored.
 -- Parameters:
@@ -19,53 +19,69 @@ with period as (
     from flakiness.current_scoring
 ),
 
-execution as (
-    select test_execution.*
-    from marts.test_execution as test_execution
+hidden as (
+    select
+        failure.org,
+        failure.repository_id,
+        failure.test_id,
+        failure.run_id,
+        failure.run_attempt,
+        failure.run_started_at,
+        min(failure.repository) as repository,
+        min(failure.classname) as classname,
+        min(failure.name) as name,
+        min(failure.variant) as variant,
+        cast(sum(failure.hidden_failures) as bigint) as hidden_failures
+    from intermediate.int_test_failure as failure
     cross join period
     where
-        test_execution.run_started_at <= period.until
-        and test_execution.run_started_at > period.until - cast($days as integer) * interval '1 day'
-        and ($repository = '' or test_execution.repository = $repository)
+        failure.hidden_failures > 0
+        and failure.run_started_at <= period.until
+        and failure.run_started_at > period.until - cast($days as integer) * interval '1 day'
+        and ($repository = '' or failure.repository = $repository)
+    group by
+        failure.org, failure.repository_id, failure.test_id, failure.run_id, failure.run_attempt,
+        failure.run_started_at
 ),
 
-in_report as (
+retry as (
     select
-        org,
-        repository_id,
-        test_id,
-        run_id,
-        run_attempt,
-        report_id,
-        min(repository) as repository,
-        min(classname) as classname,
-        min(name) as name,
-        min(variant) as variant,
-        min(run_started_at) as run_started_at,
-        count(case when outcome in ('failed', 'errored') then 1 end) as failures,
-        cast(coalesce(sum(case when is_rerun then duration_us end), 0) as bigint) as retry_us
-    from execution
-    group by org, repository_id, test_id, run_id, run_attempt, report_id
-    having
-        count(case when outcome in ('failed', 'errored') and not is_final then 1 end) > 0
-        and count(case when is_final and outcome <> 'passed' then 1 end) = 0
+        test_attempt.org,
+        test_attempt.repository_id,
+        test_attempt.test_id,
+        test_attempt.run_id,
+        test_attempt.run_attempt,
+        test_attempt.retry_us
+    from intermediate.int_test_attempt as test_attempt
+    cross join period
+    where
+        test_attempt.retry_us > 0
+        and test_attempt.run_started_at <= period.until
+        and test_attempt.run_started_at > period.until - cast($days as integer) * interval '1 day'
 ),
 
 test as (
     select
-        org,
-        repository_id,
-        test_id,
-        min(repository) as repository,
-        min(classname) as classname,
-        min(name) as name,
-        min(variant) as variant,
-        cast(sum(failures) as bigint) as hidden_failures,
-        count(distinct run_id || '#' || run_attempt) as run_attempts,
-        cast(sum(retry_us) as bigint) as retry_us,
-        max(run_started_at) as last_hidden_at
-    from in_report
-    group by org, repository_id, test_id
+        hidden.org,
+        hidden.repository_id,
+        hidden.test_id,
+        min(hidden.repository) as repository,
+        min(hidden.classname) as classname,
+        min(hidden.name) as name,
+        min(hidden.variant) as variant,
+        cast(sum(hidden.hidden_failures) as bigint) as hidden_failures,
+        count(*) as run_attempts,
+        cast(coalesce(sum(retry.retry_us), 0) as bigint) as retry_us,
+        max(hidden.run_started_at) as last_hidden_at
+    from hidden
+    left join retry
+        on
+            hidden.org = retry.org
+            and hidden.repository_id = retry.repository_id
+            and hidden.test_id = retry.test_id
+            and hidden.run_id = retry.run_id
+            and hidden.run_attempt = retry.run_attempt
+    group by hidden.org, hidden.repository_id, hidden.test_id
 )
 
 select

@@ -23,34 +23,31 @@ with period as (
 )
 
 select
-    min(execution.repository) as repository,
-    execution.run_id,
-    execution.run_attempt,
-    min(execution.run_started_at) as run_started_at,
-    count(distinct case when execution.outcome <> 'passed' then execution.test_id end) as failed_test_variants,
-    count(distinct execution.test_id) as test_variants,
-    cast(
-        floor(
-            count(distinct case when execution.outcome <> 'passed' then execution.test_id end) * 100
-            / count(distinct execution.test_id)
-        ) as integer
-    ) as percent_failed,
-    count(distinct case when execution.failure_signature <> '' then execution.failure_signature end) as signatures,
-    min(execution.branch) as branch,
-    min(execution.run_url) as run_url
-from marts.test_execution as execution
+    run_attempt.repository,
+    run_attempt.run_id,
+    run_attempt.run_attempt,
+    run_attempt.run_started_at,
+    total.failed_test_variants,
+    total.test_variants,
+    cast(floor(total.failed_test_variants * 100 / total.test_variants) as integer) as percent_failed,
+    total.signatures,
+    run_attempt.branch,
+    run_attempt.run_url
+from intermediate.int_attempt_total as total
+inner join staging.stg_run_attempt as run_attempt
+    on
+        total.org = run_attempt.org
+        and total.repository_id = run_attempt.repository_id
+        and total.run_id = run_attempt.run_id
+        and total.run_attempt = run_attempt.run_attempt
+        and total.run_day = run_attempt.run_day
 cross join period
 where
-    execution.outcome <> 'skipped'
-    and execution.is_final
-    and execution.run_started_at <= period.until
-    and execution.run_started_at > period.until - cast($days as integer) * interval '1 day'
-    and ($repository = '' or execution.repository = $repository)
-group by execution.org, execution.repository_id, execution.run_id, execution.run_attempt
-having
-    count(distinct case when execution.outcome <> 'passed' then execution.test_id end) >= cast($tests as integer)
-    and count(distinct case when execution.outcome <> 'passed' then execution.test_id end) * 100
-    >= cast($percent as integer) * count(distinct execution.test_id)
+    run_attempt.run_started_at <= period.until
+    and run_attempt.run_started_at > period.until - cast($days as integer) * interval '1 day'
+    and ($repository = '' or run_attempt.repository = $repository)
+    and total.failed_test_variants >= cast($tests as integer)
+    and total.failed_test_variants * 100 >= cast($percent as integer) * total.test_variants
 order by
-    failed_test_variants desc, run_started_at desc, repository, execution.run_id, execution.run_attempt,
-    execution.org, execution.repository_id
+    total.failed_test_variants desc, run_attempt.run_started_at desc, run_attempt.repository, run_attempt.run_id,
+    run_attempt.run_attempt, run_attempt.org, run_attempt.repository_id

@@ -6,21 +6,30 @@
 --   name: name of the test.
 --   variant: environment the test ran in; '' where there is one only.
 --   executions: executions in the window of the last scoring, skipped ones left out.
---   total_us: time of its executions, of all that are loaded, in microseconds.
+--   total_us: time of its executions in these days, in microseconds.
 --   first_seen_at: start of the first run attempt it was seen in.
 --   last_seen_at: start of the newest.
 -- Parameters:
 --   $repository (text, default ''): only this repository, by its full name; '' for all.
 --   $executions (integer, default 20): how often a test must have been executed; fewer say little.
-with cost as (
+--   $days (integer, default 7): of how many days before the last scoring the time is.
+with period as (
+    select max(as_of) as until
+    from flakiness.current_scoring
+),
+
+cost as (
     select
-        org,
-        repository_id,
-        test_id,
-        cast(coalesce(sum(duration_us), 0) as bigint) as total_us
-    from marts.test_execution
-    where $repository = '' or repository = $repository
-    group by org, repository_id, test_id
+        test_attempt.org,
+        test_attempt.repository_id,
+        test_attempt.test_id,
+        cast(sum(test_attempt.total_us) as bigint) as total_us
+    from intermediate.int_test_attempt as test_attempt
+    cross join period
+    where
+        test_attempt.run_started_at <= period.until
+        and test_attempt.run_started_at > period.until - cast($days as integer) * interval '1 day'
+    group by test_attempt.org, test_attempt.repository_id, test_attempt.test_id
 )
 
 select
@@ -29,11 +38,11 @@ select
     health.name,
     health.variant,
     health.executions,
-    cost.total_us,
+    coalesce(cost.total_us, 0) as total_us,
     health.first_seen_at,
     health.last_seen_at
 from marts.test_health as health
-inner join cost
+left join cost
     on
         health.org = cost.org
         and health.repository_id = cost.repository_id
@@ -41,5 +50,6 @@ inner join cost
 where
     health.executions >= cast($executions as integer)
     and health.failures = health.infra_failures
+    and ($repository = '' or health.repository = $repository)
 order by
-    cost.total_us desc, health.repository, health.classname, health.name, health.variant, health.org, health.test_id
+    total_us desc, health.repository, health.classname, health.name, health.variant, health.org, health.test_id

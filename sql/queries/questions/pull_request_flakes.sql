@@ -15,50 +15,39 @@
 --   $pull_request (integer, required): number of the pull request.
 --   $repository (text, default ''): only this repository, by its full name; '' for all.
 with failed as (
-    select
+    select distinct
         run_attempt.*,
-        test_attempt.test_id,
-        test_attempt.classname,
-        test_attempt.name,
-        test_attempt.variant
-    from intermediate.int_test_attempt as test_attempt
+        failure.test_id,
+        failure.classname,
+        failure.name,
+        failure.variant
+    from intermediate.int_test_failure as failure
     inner join staging.stg_run_attempt as run_attempt
         on
-            test_attempt.org = run_attempt.org
-            and test_attempt.repository_id = run_attempt.repository_id
-            and test_attempt.run_id = run_attempt.run_id
-            and test_attempt.run_attempt = run_attempt.run_attempt
+            failure.org = run_attempt.org
+            and failure.repository_id = run_attempt.repository_id
+            and failure.run_id = run_attempt.run_id
+            and failure.run_attempt = run_attempt.run_attempt
     where
         run_attempt.pr_number = cast($pull_request as integer)
-        and test_attempt.failures > 0
         and ($repository = '' or run_attempt.repository = $repository)
-),
-
-passed as (
-    select distinct
-        test_attempt.org,
-        test_attempt.repository_id,
-        test_attempt.test_id,
-        test_attempt.code_version
-    from intermediate.int_test_attempt as test_attempt
-    where test_attempt.executions > test_attempt.failures
 ),
 
 ranked as (
     select
         failed.*,
-        passed.test_id is not null as has_passed,
+        flaky_code.test_id is not null as has_passed,
         row_number() over (
             partition by failed.org, failed.repository_id, failed.test_id
             order by failed.run_started_at desc, failed.run_id desc, failed.run_attempt desc
         ) as recency
     from failed
-    left join passed
+    left join intermediate.int_flaky_code as flaky_code
         on
-            failed.org = passed.org
-            and failed.repository_id = passed.repository_id
-            and failed.test_id = passed.test_id
-            and failed.code_version = passed.code_version
+            failed.org = flaky_code.org
+            and failed.repository_id = flaky_code.repository_id
+            and failed.test_id = flaky_code.test_id
+            and failed.code_version = flaky_code.code_version
 ),
 
 test as (
@@ -70,7 +59,7 @@ test as (
         min(classname) as classname,
         min(name) as name,
         min(variant) as variant,
-        count(*) as failed_run_attempts,
+        count(distinct run_id || '#' || run_attempt) as failed_run_attempts,
         bool_or(has_passed) as passed_on_same_code,
         max(run_started_at) as last_failed_at,
         max(case when recency = 1 then run_url end) as last_run_url

@@ -6,7 +6,7 @@
 --   name: name of the test.
 --   variant: environment the test ran in; '' where there is one only.
 --   slowdown_us: how much longer it takes now, in microseconds.
---   recent_median_us: median of the last 7 days, in microseconds.
+--   recent_median_us: median of the last 7 days, in microseconds; read from executions, no median is made of sums.
 --   earlier_median_us: median of the 28 days before, in microseconds.
 --   recent_executions: passed executions in the last 7 days.
 --   earlier_executions: passed executions in the 28 days before.

@@ -21,30 +21,20 @@ with period as (
     from flakiness.current_scoring
 ),
 
-execution as (
-    select test_execution.*
-    from marts.test_execution as test_execution
+test_attempt as (
+    select attempt.*
+    from intermediate.int_test_attempt as attempt
+    inner join staging.stg_run_attempt as run_attempt
+        on
+            attempt.org = run_attempt.org
+            and attempt.repository_id = run_attempt.repository_id
+            and attempt.run_id = run_attempt.run_id
+            and attempt.run_attempt = run_attempt.run_attempt
     cross join period
     where
-        test_execution.run_started_at <= period.until
-        and test_execution.run_started_at > period.until - cast($days as integer) * interval '1 day'
-        and ($repository = '' or test_execution.repository = $repository)
-),
-
-suite as (
-    select
-        org,
-        repository_id,
-        suite,
-        variant,
-        min(repository) as repository,
-        cast(coalesce(sum(duration_us), 0) as bigint) as total_us,
-        cast(coalesce(sum(case when is_rerun then duration_us end), 0) as bigint) as retry_us,
-        count(distinct run_id || '#' || run_attempt) as run_attempts,
-        count(distinct test_id) as test_variants,
-        count(case when duration_us is null and outcome <> 'skipped' then 1 end) as unknown_durations
-    from execution
-    group by org, repository_id, suite, variant
+        attempt.run_started_at <= period.until
+        and attempt.run_started_at > period.until - cast($days as integer) * interval '1 day'
+        and ($repository = '' or run_attempt.repository = $repository)
 ),
 
 test as (
@@ -55,9 +45,47 @@ test as (
         variant,
         test_id,
         min(case when classname = '' then name else classname || ' ' || name end) as test,
-        cast(coalesce(sum(duration_us), 0) as bigint) as test_us
-    from execution
+        cast(sum(total_us) as bigint) as test_us,
+        cast(sum(retry_us) as bigint) as retry_us,
+        cast(sum(unknown_durations) as bigint) as unknown_durations
+    from test_attempt
     group by org, repository_id, suite, variant, test_id
+),
+
+suite_attempt as (
+    select distinct
+        org,
+        repository_id,
+        suite,
+        variant,
+        run_id,
+        run_attempt
+    from test_attempt
+),
+
+suite_runs as (
+    select
+        org,
+        repository_id,
+        suite,
+        variant,
+        count(*) as run_attempts
+    from suite_attempt
+    group by org, repository_id, suite, variant
+),
+
+suite as (
+    select
+        org,
+        repository_id,
+        suite,
+        variant,
+        cast(sum(test_us) as bigint) as total_us,
+        cast(sum(retry_us) as bigint) as retry_us,
+        count(*) as test_variants,
+        cast(sum(unknown_durations) as bigint) as unknown_durations
+    from test
+    group by org, repository_id, suite, variant
 ),
 
 ranked as (
@@ -71,18 +99,24 @@ ranked as (
 )
 
 select
-    suite.repository,
+    repository.full_name as repository,
     suite.suite,
     suite.variant,
-    cast(floor(suite.total_us / suite.run_attempts) as bigint) as us_per_run_attempt,
+    cast(floor(suite.total_us / suite_runs.run_attempts) as bigint) as us_per_run_attempt,
     suite.total_us,
-    suite.run_attempts,
+    suite_runs.run_attempts,
     suite.test_variants,
     suite.retry_us,
     ranked.test as slowest_test,
     ranked.test_us as slowest_test_us,
     suite.unknown_durations
 from suite
+inner join suite_runs
+    on
+        suite.org = suite_runs.org
+        and suite.repository_id = suite_runs.repository_id
+        and suite.suite = suite_runs.suite
+        and suite.variant = suite_runs.variant
 inner join ranked
     on
         suite.org = ranked.org
@@ -90,4 +124,9 @@ inner join ranked
         and suite.suite = ranked.suite
         and suite.variant = ranked.variant
         and ranked.slowness = 1
-order by us_per_run_attempt desc, suite.repository, suite.suite, suite.variant, suite.org, suite.repository_id
+inner join core.repository
+    on
+        suite.org = repository.org
+        and suite.repository_id = repository.repository_id
+order by
+    us_per_run_attempt desc, repository.full_name, suite.suite, suite.variant, suite.org, suite.repository_id

@@ -19,25 +19,42 @@ with period as (
     from flakiness.current_scoring
 ),
 
-by_variant as (
-    select
-        execution.org,
-        execution.repository_id,
-        execution.test_key,
-        execution.variant,
-        min(execution.repository) as repository,
-        min(execution.classname) as classname,
-        min(execution.name) as name,
-        count(*) as executions,
-        count(case when execution.outcome <> 'passed' then 1 end) as failures
-    from marts.test_execution as execution
+-- only these can be in the answer
+failed as (
+    select distinct
+        failure.org,
+        failure.repository_id,
+        failure.test_key
+    from intermediate.int_test_failure as failure
     cross join period
     where
-        execution.outcome <> 'skipped'
-        and execution.run_started_at <= period.until
-        and execution.run_started_at > period.until - cast($days as integer) * interval '1 day'
-        and ($repository = '' or execution.repository = $repository)
-    group by execution.org, execution.repository_id, execution.test_key, execution.variant
+        failure.run_started_at <= period.until
+        and failure.run_started_at > period.until - cast($days as integer) * interval '1 day'
+        and ($repository = '' or failure.repository = $repository)
+),
+
+by_variant as (
+    select
+        test_attempt.org,
+        test_attempt.repository_id,
+        test_attempt.test_key,
+        test_attempt.variant,
+        min(test_attempt.classname) as classname,
+        min(test_attempt.name) as name,
+        cast(sum(test_attempt.executions) as bigint) as executions,
+        cast(sum(test_attempt.failures) as bigint) as failures
+    from intermediate.int_test_attempt as test_attempt
+    inner join failed
+        on
+            test_attempt.org = failed.org
+            and test_attempt.repository_id = failed.repository_id
+            and test_attempt.test_key = failed.test_key
+    cross join period
+    where
+        test_attempt.executions > 0
+        and test_attempt.run_started_at <= period.until
+        and test_attempt.run_started_at > period.until - cast($days as integer) * interval '1 day'
+    group by test_attempt.org, test_attempt.repository_id, test_attempt.test_key, test_attempt.variant
 ),
 
 test as (
@@ -45,7 +62,6 @@ test as (
         org,
         repository_id,
         test_key,
-        min(repository) as repository,
         min(classname) as classname,
         min(name) as name,
         max(case when failures > 0 then variant end) as failing_variant,
@@ -59,7 +75,7 @@ test as (
 )
 
 select
-    test.repository,
+    repository.full_name as repository,
     test.classname,
     test.name,
     test.failing_variant,
@@ -69,10 +85,14 @@ select
     test.passing_executions,
     coalesce(health.status, '') as status
 from test
+inner join core.repository
+    on
+        test.org = repository.org
+        and test.repository_id = repository.repository_id
 left join marts.test_health as health
     on
         test.org = health.org
         and test.repository_id = health.repository_id
         and test.test_key = health.test_key
         and test.failing_variant = health.variant
-order by test.failures desc, test.repository, test.classname, test.name, test.org, test.test_key
+order by test.failures desc, repository.full_name, test.classname, test.name, test.org, test.test_key

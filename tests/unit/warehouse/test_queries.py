@@ -38,6 +38,10 @@ VALUES = {
     "shown": 3,
     "roster_days": 30,
     "roster_reports": 2,
+    "phrase": "connection refused",
+    "words": "connection refused",
+    "repository": "",
+    "since": None,
 }
 
 
@@ -157,4 +161,8 @@ def test_every_query_is_asked_somewhere(name: str) -> None:
 
 def test_rows_that_people_or_exports_see_come_in_a_fixed_order() -> None:
     unordered = [name for name in NAMES if not name.startswith("refresh_") and "order by" not in body(name)]
-    assert unordered == ["inferred_pass_counts", "summary_counts"]  # one row each
+    assert unordered == [
+        "inferred_pass_counts",  # one row
+        "search_match",  # read by `search_failures`, which orders
+        "summary_counts",  # one row
+    ]

@@ -1,0 +1,14 @@
+-- The failure signatures whose message has all words that are searched for, by the index where there is one.
+-- Grain: one row per repository and failure signature. Parameters: $words.
+-- `$words` are distinct words with one blank between.
+select
+    org,
+    repository_id,
+    failure_signature,
+    failure_message,
+    words,
+    run_id,
+    run_attempt
+from intermediate.int_failure_text
+where
+    list_has_all(string_split(words, ' '), string_split($words, ' '))
