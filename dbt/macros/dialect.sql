@@ -58,8 +58,24 @@
   is what a changed project gets, drops it.
 #}
 {% materialization view, adapter='postgres' -%}
-    {%- if should_full_refresh() -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- if should_full_refresh() or (existing is not none and not existing.is_view) -%}
         {{ return(materialization_view_default()) }}
     {%- endif -%}
-    {{ return(create_or_replace_view()) }}
+    {%- set view = this.incorporate(type='view') -%}
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {% call statement('main') -%}
+        {{ get_create_view_as_sql(view, sql) }}
+    {%- endcall %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {%- do adapter.commit() -%}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [view]}) }}
 {%- endmaterialization %}
+
+{% macro postgres__create_view_as(relation, sql) -%}
+    create or replace view {{ relation }} as (
+        {{ sql }}
+    )
+{%- endmacro %}

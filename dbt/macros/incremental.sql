@@ -1,6 +1,6 @@
 {#
   How the roll-ups are kept: rows are replaced in units (all rows of a run attempt, of a code version, of a week), and
-  what has changed since the last build is written down first. docs/adr/0014 says why.
+  what has changed since the last build is written down first. docs/adr/0016 says why.
 #}
 
 {# A relation of the schema `intermediate` that is read without being depended on. #}
@@ -24,16 +24,73 @@
 {%- endmacro %}
 
 {# A condition that names the days of a relation one by one, so that the engine need not look at others. #}
-{% macro on_days_of(changed) -%}
-    {%- if execute -%}
+{% macro on_days_of(changed, day='run_day') -%}
+    {%- if execute and var('names_days', true) -%}
         {%- set days = run_query('select distinct run_day from ' ~ changed ~ ' order by run_day').columns[0].values() -%}
         {%- if days | length == 0 -%}
             1 = 0
         {%- elif days | length > 400 -%}
-            run_day between cast('{{ days[0] }}' as date) and cast('{{ days[-1] }}' as date)
+            {{ day }} between cast('{{ days[0] }}' as date) and cast('{{ days[-1] }}' as date)
         {%- else -%}
-            run_day in ({% for day in days %}cast('{{ day }}' as date){{ ', ' if not loop.last }}{% endfor %})
+            {{ day }} in ({% for each in days %}cast('{{ each }}' as date){{ ', ' if not loop.last }}{% endfor %})
         {%- endif -%}
+    {%- else -%}
+        1 = 1
+    {%- endif -%}
+{%- endmacro %}
+
+{# A condition that holds on the days of the weeks of a relation, named one by one for the same reason. #}
+{% macro on_weeks_of(day, changed) -%}
+    {%- if execute and var('names_days', true) -%}
+        {%- set weeks = run_query('select distinct week_start from ' ~ changed ~ ' order by week_start').columns[0].values() -%}
+        {%- if weeks | length == 0 -%}
+            1 = 0
+        {%- elif weeks | length > 60 -%}
+            {{ day }} between cast('{{ weeks[0] }}' as date) and cast('{{ weeks[-1] }}' as date) + 6
+        {%- else -%}
+            ({% for week in weeks %}{{ day }} between cast('{{ week }}' as date) and cast('{{ week }}' as date) + 6{{ ' or ' if not loop.last }}{% endfor %})
+        {%- endif -%}
+    {%- else -%}
+        1 = 1
+    {%- endif -%}
+{%- endmacro %}
+
+{# What the last build left in `int_first_sighting`, which reads itself. #}
+{% macro last_sightings() -%}
+    {%- set like -%}
+        select test.*, attempt.workflow, attempt.known_at
+        from {{ ref('int_reported_test') }} as test
+        inner join {{ ref('stg_run_attempt') }} as attempt on test.org = attempt.org
+    {%- endset -%}
+    {{ left_by_last_build('int_first_sighting', like) }}
+{%- endmacro %}
+
+{#
+  A condition that holds from the first day on which a test may be seen whose first sighting was in a run attempt that
+  has changed; where there is no such test, it never holds.
+#}
+{% macro since_lost_sighting(day) -%}
+    {%- if not execute or not var('names_days', true) -%}
+        1 = 1
+    {%- elif flags.FULL_REFRESH or load_relation(intermediate_relation('int_first_sighting')) is none -%}
+        1 = 0
+    {%- else -%}
+        {%- set query -%}
+            select min(run_day)
+            from {{ ref('stg_run_attempt') }}
+            where known_at >= (
+                select min(sighting.known_at)
+                from {{ intermediate_relation('int_first_sighting') }} as sighting
+                inner join {{ intermediate_relation('int_changed_attempt') }} as changed
+                    on
+                        sighting.org = changed.org
+                        and sighting.repository_id = changed.repository_id
+                        and sighting.run_id = changed.run_id
+                        and sighting.run_attempt = changed.run_attempt
+            )
+        {%- endset -%}
+        {%- set first = run_query(query).columns[0].values()[0] -%}
+        {%- if first -%} {{ day }} >= cast('{{ first }}' as date) {%- else -%} 1 = 0 {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
 

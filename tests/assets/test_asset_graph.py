@@ -54,27 +54,87 @@ ASSETS = {
     "flakiness/health_snapshot": Shown(
         "flakiness", ("intermediate/int_inferred_pass", "intermediate/int_test_attempt")
     ),
-    "intermediate/int_inferred_pass": Shown(
+    "intermediate/int_changed_attempt": Shown("flakiness", ("staging/stg_run_attempt",)),
+    "intermediate/int_changed_code": Shown(
         "flakiness",
         (
-            "core/inferred_pass",
-            "intermediate/int_shared_variant",
+            "intermediate/int_changed_attempt",
+            "intermediate/int_first_sighting",
+            "intermediate/int_test_name",
+            "staging/stg_run_attempt",
+        ),
+    ),
+    "intermediate/int_changed_week": Shown(
+        "flakiness", ("intermediate/int_changed_attempt", "intermediate/int_changed_code", "staging/stg_run_attempt")
+    ),
+    "intermediate/int_failed_code": Shown(
+        "flakiness",
+        (
+            "intermediate/int_changed_code",
+            "intermediate/int_reported_test",
+            "intermediate/int_test_name",
+            "staging/stg_run_attempt",
+        ),
+    ),
+    "intermediate/int_first_sighting": Shown(
+        "flakiness", ("intermediate/int_changed_attempt", "intermediate/int_reported_test", "staging/stg_run_attempt")
+    ),
+    "intermediate/int_flaky_code": Shown("flakiness", ("intermediate/int_failed_code", "intermediate/int_test_name")),
+    "intermediate/int_inferred_pass": Shown(
+        "flakiness", ("core/inferred_pass", "intermediate/int_test_name", "staging/stg_run_attempt")
+    ),
+    "intermediate/int_reported_failure": Shown(
+        "flakiness", ("core/test_execution", "intermediate/int_changed_attempt", "staging/stg_run_attempt")
+    ),
+    "intermediate/int_reported_test": Shown(
+        "flakiness", ("core/test_execution", "intermediate/int_changed_attempt", "staging/stg_run_attempt")
+    ),
+    "intermediate/int_rolled_attempt": Shown(
+        "flakiness",
+        (
+            "intermediate/int_changed_attempt",
+            "intermediate/int_reported_failure",
+            "intermediate/int_rolled_name",
+            "staging/stg_run_attempt",
+        ),
+    ),
+    "intermediate/int_rolled_name": Shown(
+        "flakiness", ("intermediate/int_failed_code", "intermediate/int_test_name", "intermediate/int_test_week")
+    ),
+    "intermediate/int_test_attempt": Shown(
+        "flakiness",
+        (
+            "intermediate/int_reported_test",
+            "intermediate/int_test_name",
             "staging/stg_run_attempt",
             "staging/stg_test_alias",
         ),
     ),
-    "intermediate/int_shared_variant": Shown(
-        "flakiness", ("core/test_execution", "staging/stg_run_attempt", "staging/stg_test_alias")
+    "intermediate/int_test_failure": Shown(
+        "flakiness", ("intermediate/int_reported_failure", "intermediate/int_test_name", "staging/stg_run_attempt")
     ),
-    "intermediate/int_test_attempt": Shown("flakiness", ("staging/stg_test_execution",)),
-    "marts/failure_signature": Shown("core", ("intermediate/int_test_attempt", "staging/stg_test_execution")),
-    "marts/flake_trend": Shown("core", ("intermediate/int_test_attempt", "staging/stg_run_attempt")),
+    "intermediate/int_test_name": Shown("flakiness", ("intermediate/int_first_sighting", "staging/stg_test_alias")),
+    "intermediate/int_test_week": Shown(
+        "flakiness",
+        (
+            "intermediate/int_changed_week",
+            "intermediate/int_flaky_code",
+            "intermediate/int_test_attempt",
+            "staging/stg_run_attempt",
+        ),
+    ),
+    "marts/failure_signature": Shown("core", ("intermediate/int_flaky_code", "intermediate/int_test_failure")),
+    "marts/flake_trend": Shown("core", ("intermediate/int_test_week", "staging/stg_run_attempt")),
+    "marts/flakiness_by_repository": Shown("flakiness", ("marts/test_health",)),
     "marts/flakiness_by_suite": Shown("flakiness", ("marts/test_health",)),
+    "marts/flakiness_by_variant": Shown("flakiness", ("marts/test_health",)),
     "marts/quarantine": Shown(
         "quarantine", ("core/run_attempt", "flakiness/health_snapshot", "quarantine/quarantine_event")
     ),
     "marts/quarantine_event": Shown("quarantine", ("core/run_attempt", "quarantine/quarantine_event")),
     "marts/report_health": Shown("core", ("core/rejected_artifact", "core/test_execution", "staging/stg_run_attempt")),
+    "marts/slowed_test": Shown("flakiness", ("marts/test_duration",)),
+    "marts/slowest_test": Shown("flakiness", ("marts/test_duration",)),
     "marts/source_freshness": Shown("core", ("core/rejected_artifact", "core/run_attempt", "staging/stg_run_attempt")),
     "marts/test_duration": Shown("flakiness", ("flakiness/health_snapshot", "staging/stg_test_execution")),
     "marts/test_execution": Shown("core", ("staging/stg_test_execution",)),
@@ -84,13 +144,7 @@ ASSETS = {
     "staging/stg_run_attempt": Shown("core", ("core/run_attempt",)),
     "staging/stg_test_alias": Shown("core", ("core/test_execution",)),
     "staging/stg_test_execution": Shown(
-        "core",
-        (
-            "core/test_execution",
-            "intermediate/int_shared_variant",
-            "staging/stg_run_attempt",
-            "staging/stg_test_alias",
-        ),
+        "core", ("core/test_execution", "intermediate/int_test_name", "staging/stg_run_attempt")
     ),
 }
 
@@ -153,7 +207,7 @@ def test_the_lineage_is_whole(definitions: dg.Definitions):
     chain = [
         "raw/raw_artifact",
         "core/test_execution",
-        "staging/stg_test_execution",
+        "intermediate/int_reported_test",
         "intermediate/int_test_attempt",
         "flakiness/health_snapshot",
         "quarantine/quarantine_event",

@@ -486,5 +486,6 @@ def test_the_unit_tests_of_the_dbt_models_hold(asked: Asked, tmp_path: Path) -> 
     command += ["--vars", json.dumps({"duckdb_path": str(asked.warehouse.path)})]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    units = (bundled("dbt") / "models" / "marts" / "unit_tests.yml").read_text().count("  - name: ")
+    pages = (bundled("dbt") / "models").glob("*/unit_tests.yml")
+    units = sum(page.read_text(encoding="utf-8").count("  - name: ") for page in pages)
     assert f"PASS={units} " in done.stdout

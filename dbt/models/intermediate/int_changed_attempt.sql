@@ -3,10 +3,8 @@ with run_attempt as (
 ),
 
 rolled as (
-    select *
-    from
-        {{ left_by_last_build('int_rolled_attempt', 'select * from ' ~ ref('stg_run_attempt')) }}
-            as left_by_last_build
+    select last_build.*
+    from {{ left_by_last_build('int_rolled_attempt', 'select * from ' ~ ref('stg_run_attempt')) }} as last_build
 ),
 
 -- what has to be rolled up

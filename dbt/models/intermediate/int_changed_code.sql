@@ -3,10 +3,8 @@ with test_name as (
 ),
 
 rolled_name as (
-    select *
-    from
-        {{ left_by_last_build('int_rolled_name', 'select * from ' ~ ref('int_test_name')) }}
-            as left_by_last_build
+    select last_build.*
+    from {{ left_by_last_build('int_rolled_name', 'select * from ' ~ ref('int_test_name')) }} as last_build
 ),
 
 -- tests that go by another name now than when they were rolled up

@@ -8,6 +8,15 @@ with changed_attempt as (
     from {{ ref('int_changed_attempt') }}
 ),
 
+changed_key as (
+    select distinct
+        org,
+        repository_id,
+        run_id,
+        run_attempt
+    from changed_attempt
+),
+
 run_attempt as (
     select * from {{ ref('stg_run_attempt') }}
 ),
@@ -27,17 +36,8 @@ former as (
         first_sighting.run_id,
         first_sighting.run_attempt,
         changed_attempt.run_id is not null as is_lost
-    from
-        {{ left_by_last_build('int_first_sighting', "select r.*, a.workflow, a.known_at from " ~ ref('int_reported_test') ~ " as r inner join " ~ ref('stg_run_attempt') ~ " as a on r.org = a.org") }}
-            as first_sighting
-    left join (
-        select distinct
-            org,
-            repository_id,
-            run_id,
-            run_attempt
-        from changed_attempt
-    ) as changed_attempt
+    from {{ last_sightings() }} as first_sighting
+    left join changed_key as changed_attempt
         on
             first_sighting.org = changed_attempt.org
             and first_sighting.repository_id = changed_attempt.repository_id
@@ -70,6 +70,8 @@ sighting as (
             and reported_test.run_id = run_attempt.run_id
             and reported_test.run_attempt = run_attempt.run_attempt
             and reported_test.run_day = run_attempt.run_day
+    -- so that the engine reads these days of the roll-up alone
+    where {{ on_days_of(ref('int_changed_attempt'), 'reported_test.run_day') }}
     union all
     -- Where the first sighting was in a run attempt that has changed, the others count again. None of them was known
     -- earlier than that one, so it is enough to look from there on.
@@ -98,7 +100,7 @@ sighting as (
             and run_attempt.run_day = reported_test.run_day
             and former.test_key = reported_test.test_key
             and former.variant = reported_test.variant
-    where former.is_lost
+    where former.is_lost and {{ since_lost_sighting('reported_test.run_day') }}
 ),
 
 ranked as (

@@ -23,14 +23,7 @@ run_attempt as (
 test_execution as (
     select
         execution.*,
-        run_attempt.run_day,
-        -- Executions of one test in one report that are no retries of each other are several tests of one name. Where
-        -- one of them failed for good, the plain passes beside it may all be another test's, and so prove nothing.
-        max(case when execution.is_final and execution.outcome in ('failed', 'errored') then 1 else 0 end) over (
-            partition by
-                execution.org, execution.repository_id, execution.run_id, execution.run_attempt, execution.report_id,
-                execution.test_key, execution.variant
-        ) as report_failures
+        run_attempt.run_day
     from {{ source('core', 'test_execution') }} as execution
     inner join run_attempt
         on
@@ -40,11 +33,44 @@ test_execution as (
             and execution.run_attempt = run_attempt.run_attempt
 ),
 
+-- Executions of one test in one report that are no retries of each other are several tests of one name. Where one of
+-- them failed for good, the plain passes beside it may all be another test's, and so prove nothing about the failure.
+failed_report as (
+    select distinct
+        execution.org,
+        execution.repository_id,
+        execution.run_id,
+        execution.run_attempt,
+        execution.report_id,
+        execution.test_key,
+        execution.variant
+    from {{ source('core', 'test_execution') }} as execution
+    inner join run_attempt
+        on
+            execution.org = run_attempt.org
+            and execution.repository_id = run_attempt.repository_id
+            and execution.run_id = run_attempt.run_id
+            and execution.run_attempt = run_attempt.run_attempt
+    where execution.is_final and execution.outcome in ('failed', 'errored')
+),
+
 weighed as (
     select
-        *,
-        report_failures = 0 or outcome <> 'passed' or retry_index > 0 or not is_final as is_counted
+        test_execution.*,
+        failed_report.test_key is null
+        or test_execution.outcome <> 'passed'
+        or test_execution.retry_index > 0
+        or not test_execution.is_final as is_counted
     from test_execution
+    left join failed_report
+        on
+            test_execution.org = failed_report.org
+            and test_execution.repository_id = failed_report.repository_id
+            and test_execution.run_id = failed_report.run_id
+            and test_execution.run_attempt = failed_report.run_attempt
+            and test_execution.report_id = failed_report.report_id
+            and test_execution.test_key = failed_report.test_key
+            and test_execution.variant = failed_report.variant
 )
 
 select
@@ -67,3 +93,5 @@ select
     cast(coalesce(sum(case when retry_index > 0 then duration_us end), 0) as bigint) as retry_us
 from weighed
 group by org, repository_id, run_id, run_attempt, run_day, test_key, variant
+-- rows of a day lie together, so that what asks for days finds them without reading others
+order by run_day, run_id

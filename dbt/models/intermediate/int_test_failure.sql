@@ -1,43 +1,43 @@
 with joined as (
     select
-        reported_failure.org,
-        reported_failure.repository_id,
-        reported_failure.run_id,
-        reported_failure.run_attempt,
-        reported_failure.run_day,
-        reported_failure.test_key as reported_test_key,
-        reported_failure.variant as base_variant,
-        reported_failure.failure_signature,
-        reported_failure.suite,
-        reported_failure.classname,
-        reported_failure.name,
-        reported_failure.file,
-        reported_failure.report_id,
-        reported_failure.ordinal,
-        reported_failure.failure_message,
-        reported_failure.failures,
+        failure.org,
+        failure.repository_id,
+        failure.run_id,
+        failure.run_attempt,
+        failure.run_day,
+        failure.test_key as reported_test_key,
+        failure.variant as base_variant,
+        failure.failure_signature,
+        failure.suite,
+        failure.classname,
+        failure.name,
+        failure.file,
+        failure.report_id,
+        failure.ordinal,
+        failure.failure_message,
+        failure.failures,
         run_attempt.repository,
         run_attempt.code_version,
         run_attempt.run_started_at,
         run_attempt.known_at,
         run_attempt.run_url,
-        coalesce(test_name.test_key, reported_failure.test_key) as test_key,
-        {{ labelled_variant('reported_failure.variant', 'run_attempt.workflow', 'coalesce(test_name.is_shared, false)') }}
+        coalesce(test_name.test_key, failure.test_key) as test_key,
+        {{ labelled_variant('failure.variant', 'run_attempt.workflow', 'coalesce(test_name.is_shared, false)') }}
             as variant
-    from {{ ref('int_reported_failure') }} as reported_failure
+    from {{ ref('int_reported_failure') }} as failure
     inner join {{ ref('stg_run_attempt') }} as run_attempt
         on
-            reported_failure.org = run_attempt.org
-            and reported_failure.repository_id = run_attempt.repository_id
-            and reported_failure.run_id = run_attempt.run_id
-            and reported_failure.run_attempt = run_attempt.run_attempt
-            and reported_failure.run_day = run_attempt.run_day
+            failure.org = run_attempt.org
+            and failure.repository_id = run_attempt.repository_id
+            and failure.run_id = run_attempt.run_id
+            and failure.run_attempt = run_attempt.run_attempt
+            and failure.run_day = run_attempt.run_day
     left join {{ ref('int_test_name') }} as test_name
         on
-            reported_failure.org = test_name.org
-            and reported_failure.repository_id = test_name.repository_id
-            and reported_failure.test_key = test_name.reported_test_key
-            and reported_failure.variant = test_name.base_variant
+            failure.org = test_name.org
+            and failure.repository_id = test_name.repository_id
+            and failure.test_key = test_name.reported_test_key
+            and failure.variant = test_name.base_variant
 )
 
 select

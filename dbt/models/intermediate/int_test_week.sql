@@ -44,4 +44,6 @@ left join {{ ref('int_flaky_code') }} as flaky_code
         and test_attempt.repository_id = flaky_code.repository_id
         and test_attempt.test_id = flaky_code.test_id
         and test_attempt.code_version = flaky_code.code_version
+-- so that the engine reads these days of the roll-up alone
+where {{ on_weeks_of('test_attempt.run_day', ref('int_changed_week')) }}
 group by run_attempt.org, run_attempt.repository_id, run_attempt.week_start

@@ -24,6 +24,9 @@ def compare(place: Place) -> Proposals:
     model = (bundled("dbt") / "models" / "staging" / "stg_run_attempt.sql").read_text(encoding="utf-8")
     for table in ("run_attempt", "repository"):
         model = model.replace(f"{{{{ source('core', '{table}') }}}}", f"core.{table}")
+    model = model.replace(
+        "{{ utc_date('source.run_started_at') }}", "cast(source.run_started_at at time zone 'UTC' as date)"
+    )
     with place.warehouse.connect() as connection:
         connection.execute("create schema if not exists staging")
         connection.execute(f"create or replace view staging.stg_run_attempt as {model}")
