@@ -46,7 +46,7 @@ def sql(
     warehouse: str | None,
     config: Path | None,
 ) -> None:
-    r"""Ask the warehouse one statement that only reads, or one of the questions that come with FlakeGuard.
+    """Ask the warehouse one statement that only reads, or one of the questions that come with FlakeGuard.
 
     While a run writes the warehouse, its read-only copy is asked. A table shows columns in microseconds in units that
     people read; the other forms keep them exact.

@@ -100,14 +100,14 @@ CHAINS: list[list[tuple[str, int]]] = [
 ON_POSTGRES: list[tuple[str, int]] = [
     ("start: migrated", 1),
     ("load: rows inserted", 9),
-    ("load: committed", 4),
     ("rollups: begins", 1),
     ("rollups: dbt event", 60),
     (DECIDED, 1),
-    ("marts: dbt event", 20),
-    (EXPORTED, 1),
 ]
-"""A chain for the shared warehouse: where a kill leaves a session, and what it did, to the server."""
+"""A chain for the shared warehouse: where a kill leaves a session to the server, and what it did."""
+
+OF_LAST_BUILD = "intermediate.int_changed_"
+"""How the names of tables begin that hold what the last build had to do, which differs with the builds before it."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def tables(warehouse: Warehouse) -> dict[str, list[tuple[Any, ...]]]:
             "select table_schema || '.' || table_name as name from information_schema.tables "
             "where table_schema not in ('information_schema', 'pg_catalog')"
         )
-        names = sorted(found["name"].to_list())
+        names = sorted(name for name in found["name"].to_list() if not name.startswith(OF_LAST_BUILD))
         return {name: sorted(connection.read(f"select * from {name}").rows(), key=repr) for name in names}
 
 
