@@ -26,9 +26,15 @@ PASSWORD_VARIABLE = "DBT_ENV_SECRET_POSTGRES_PASSWORD"  # noqa: S105 - a name, n
 """How dbt gets the password: it shows no variable whose name begins so, neither in logs nor in what it leaves."""
 
 
-def variables(settings: Settings, warehouse: Warehouse) -> str:
-    """Return what `dbt --vars` is given. Other users of the machine can read it, so no address of a server is in it."""
-    told = {"workflow_label": settings.workflow_label, "tested_rows": "changed"}
+def variables(settings: Settings, warehouse: Warehouse, *, build_session: str = "") -> str:
+    """Return what `dbt --vars` is given. Other users of the machine can read it, so no address of a server is in it.
+
+    Args:
+        settings: what is built, and how.
+        warehouse: where.
+        build_session: what `Warehouse.build_alone` says; without it dbt builds whoever else does.
+    """
+    told = {"workflow_label": settings.workflow_label, "tested_rows": "changed", "build_session": build_session}
     if warehouse.dialect == "duckdb":
         told["duckdb_path"] = str(warehouse.path.absolute())
     return json.dumps(told)
