@@ -66,6 +66,7 @@ def sql(
     if form == "parquet" and out is None:
         raise click.UsageError("Parquet is no text: name a file with --out.")
 
+    from flakeguard_pipeline.operations.asked_revision import explained_by_revision
     from flakeguard_pipeline.operations.asking import ask
     from flakeguard_pipeline.settings import load_settings
     from flakeguard_pipeline.warehouse.connection import Warehouse
@@ -78,7 +79,7 @@ def sql(
         text, values = question.sql, question.bind(_given(params))
     place = Warehouse(load_settings(config, {"warehouse": warehouse}).warehouse)
     rows = TABLE_ROWS if limit is None and form == "table" and out is None else limit or None
-    with ask(place, text, values, limit=None if rows is None else rows + 1) as answer:
+    with explained_by_revision(place), ask(place, text, values, limit=None if rows is None else rows + 1) as answer:
         _say_whence(answer)
         is_cut = _answer(answer, form, out, rows)
     if is_cut:
