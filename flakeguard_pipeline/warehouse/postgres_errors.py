@@ -82,6 +82,7 @@ BY_CLASS: dict[str, Meaning] = {"53": FULL, "58": FULL, "22": REFUSED, "23": REF
 """Classes of SQLSTATE: 58 is the operating system's, which is how a full or broken disk often shows."""
 
 _SAID = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(?P<said>.*?)(?:\n|$)")
+_DRIVER = re.compile(r"^(?:[A-Z_]+: )?(?:\[libpq\] )?(?:Failed to connect: )?")
 _DETAIL = re.compile(r"\nDETAIL:\s+(?P<said>[^\n]*)")
 _DENIED = re.compile(r"permission denied for (?P<kind>table|view|schema|database|sequence|function) (?P<name>\S+)")
 _CONNECTING = (
@@ -112,9 +113,7 @@ def said(text: str) -> str:
         # a detail may quote a row; of a full disk or a lock it says nothing
         return found["said"].strip() + (f" ({detail['said'].strip()})" if detail and "Key (" in detail["said"] else "")
     line = text.strip().partition("\n")[0]
-    for prefix in ("IO: ", "[libpq] ", "Failed to connect: "):
-        line = line.removeprefix(prefix)
-    return line
+    return _DRIVER.sub("", line)
 
 
 def cannot_connect(text: str, address: Address) -> WarehouseError:
