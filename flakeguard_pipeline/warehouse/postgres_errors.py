@@ -44,7 +44,7 @@ class Meaning:
 
 LOST = Meaning(
     WarehouseInterruptedError,
-    "lost the connection to {where}",
+    "the connection to {where} was lost",
     "the transaction was undone, and running again completes the work",
 )
 UNDONE = Meaning(
@@ -62,8 +62,8 @@ REFUSED = Meaning(OperationError, "{where} refuses a value")
 BY_CODE: dict[str, Meaning] = {
     LOCK_TIMEOUT: Meaning(
         WarehouseLockedError,
-        "{where} is locked by another session, which uses the table",
-        "wait until it has finished, or end it, and run again",
+        "{where} is locked by another process",
+        "another session uses the table; wait until it has finished, or end it, and run again",
     ),
     CANCELLED: Meaning(
         WarehouseError,
