@@ -17,6 +17,7 @@ import click
 import duckdb
 import pytest
 
+from flakeguard_pipeline import cli
 from flakeguard_pipeline.warehouse.connection import Warehouse
 from flakeguard_pipeline.warehouse.migrate import upgrade
 from tests.support.drops import add_run, case, flaky_history, report, run_object
