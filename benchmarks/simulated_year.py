@@ -113,8 +113,8 @@ class Repository:
             pl.col(name).cast(kind) for name, kind in load.schema_of(tables.test_execution).items()
         )
 
-    def rows(self, number: int, executions: pl.DataFrame, content: int) -> dict[Any, list[dict[str, Any]]]:
-        """Return the other rows of a run attempt by table; other `content` is the attempt from other bytes."""
+    def rows(self, number: int, executions: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
+        """Return the other rows of a run attempt by the name of their table."""
         run, parameters = self.history.runs[number], self.history.parameters
         key = self._attempt(run)
         attempt = {
@@ -136,7 +136,7 @@ class Repository:
             "pr_number": run.pull_request.number if run.pull_request else None,
             "is_partial": False,
             "passed_over_files": 0,
-            "load_digest": stable_id(["simulated", *map(str, key.values()), content]),
+            "load_digest": stable_id(["simulated", *map(str, key.values())]),
         }
         counts = dict(executions.group_by("variant").len().iter_rows())
         reports = [
@@ -168,7 +168,11 @@ class Repository:
             }
             for job in run.jobs
         ]
-        return {tables.run_attempt: [attempt], tables.report: reports, tables.job: jobs}
+        return {
+            load.name_of(tables.run_attempt): [attempt],
+            load.name_of(tables.report): reports,
+            load.name_of(tables.job): jobs,
+        }
 
     def _attempt(self, run: SimulatedRun) -> dict[str, Any]:
         return {
@@ -232,36 +236,41 @@ def repositories(scale: Scale) -> Iterator[Repository]:
         yield Repository(number, simulate(parameters))
 
 
-def load_days(warehouse: Warehouse, members: list[Repository], days: list[date], *, content: int = 0) -> int:
-    """Load all run attempts of some days in one transaction, as the loader does; return their executions."""
-    chosen = [(each, number) for day in days for each in members for number in each.attempts(day)]
-    if not chosen:
+Rows = tuple[pl.DataFrame, dict[str, list[dict[str, Any]]]]
+"""The executions of a run attempt, and its other rows by the name of their table."""
+
+
+def rows_of_day(members: list[Repository], day: date) -> list[Rows]:
+    """Return everything that the run attempts of a day left."""
+    made = []
+    for each in members:
+        for number in each.attempts(day):
+            executions = each.executions(number)
+            made.append((executions, each.rows(number, executions)))
+    return made
+
+
+def load_rows(warehouse: Warehouse, attempts: list[Rows]) -> int:
+    """Load run attempts in one transaction, as the loader does; return their executions."""
+    if not attempts:
         return 0
-    identities = [
-        (each.repository_id, str(run.run_id), run.run_attempt)
-        for each, number in chosen
-        for run in (each.history.runs[number],)
-    ]
-    replaced = pl.DataFrame(
-        identities,
-        schema={"repository_id": pl.String, "run_id": pl.String, "run_attempt": pl.Int32},
-        orient="row",
+    gathered: dict[str, list[dict[str, Any]]] = {}
+    for _, others in attempts:
+        for name, rows in others.items():
+            gathered.setdefault(name, []).extend(rows)
+    replaced = load.frame_of(tables.run_attempt, gathered[load.name_of(tables.run_attempt)]).select(
+        "repository_id", "run_id", "run_attempt"
     )
-    total = 0
     with (
         warehouse.connect() as connection,
         load.replacing_attempts(connection, replaced, default_branch=None),
     ):
-        gathered: dict[Any, list[dict[str, Any]]] = {}
-        for each, number in chosen:
-            executions = each.executions(number)
+        for executions, _ in attempts:
             connection.insert(load.name_of(tables.test_execution), executions)
-            total += executions.height
-            for table, rows in each.rows(number, executions, content).items():
-                gathered.setdefault(table, []).extend(rows)
-        for table, rows in gathered.items():
-            connection.insert(load.name_of(table), load.frame_of(table, rows))
-    return total
+        for table in (tables.run_attempt, tables.report, tables.job):
+            name = load.name_of(table)
+            connection.insert(name, load.frame_of(table, gathered[name]))
+    return sum(executions.height for executions, _ in attempts)
 
 
 def midnight(day: date) -> datetime:
