@@ -121,10 +121,11 @@ class Contents:
 
 
 def contents(workspace: Workspace) -> Contents:
-    left = tables(Warehouse(workspace.url))
+    warehouse = Warehouse(workspace.url)
+    left = tables(warehouse)
     copy = workspace.warehouse.with_name("warehouse.read.duckdb")
     # a Postgres warehouse has no copy: it is read while it is written
-    copied = tables(Warehouse(str(copy))) if copy.exists() else left
+    copied = tables(Warehouse(str(copy))) if warehouse.dialect == "duckdb" else left
     return Contents(left, copied, files(workspace.landing), files(workspace.exports))
 
 
