@@ -11,6 +11,7 @@ import yaml
 
 from flakeguard_pipeline.dagster_storage import DagsterStorage
 from flakeguard_pipeline.domain.errors import ConfigurationError, OperationError
+from flakeguard_pipeline.postgres_address import bracketed
 
 PASSWORD_VARIABLE = "FLAKEGUARD_DAGSTER_PASSWORD"  # noqa: S105 - where it is, not what it is
 """Where dagster.yaml says that the storage's password is. `flakeguard run` and `flakeguard ui` set it themselves."""
@@ -142,7 +143,7 @@ def storage_config(storage: DagsterStorage) -> dict[str, Any]:
         "postgres_db": {
             "username": storage.user,
             **({"password": {"env": PASSWORD_VARIABLE}} if has_password else {}),
-            "hostname": f"[{storage.host}]" if ":" in storage.host else storage.host,
+            "hostname": bracketed(storage.host),
             "port": storage.port,
             "db_name": storage.database,
             # SQLAlchemy would otherwise take psycopg 3 from its 2.1 on, where Dagster has psycopg2

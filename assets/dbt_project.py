@@ -14,6 +14,7 @@ from flakeguard_pipeline.bundled import bundled, folder_digest
 from flakeguard_pipeline.domain.digests import stable_id
 from flakeguard_pipeline.domain.errors import ConfigurationError, OperationError
 from flakeguard_pipeline.operations.inference import inference_digest
+from flakeguard_pipeline.postgres_address import libpq_variables, read_address
 from flakeguard_pipeline.settings import Settings
 from flakeguard_pipeline.warehouse.connection import Warehouse
 
@@ -24,45 +25,16 @@ DBT_EXECUTABLE = str(Path(sys.executable).with_name("dbt"))
 PASSWORD_VARIABLE = "DBT_ENV_SECRET_POSTGRES_PASSWORD"  # noqa: S105 - a name, no password
 """How dbt gets the password: it shows no variable whose name begins so, neither in logs nor in what it leaves."""
 
-LIBPQ_VARIABLES = {
-    "host": "PGHOST",
-    "hostaddr": "PGHOSTADDR",
-    "port": "PGPORT",
-    "user": "PGUSER",
-    "dbname": "PGDATABASE",
-    "options": "PGOPTIONS",
-    "application_name": "PGAPPNAME",
-    "connect_timeout": "PGCONNECT_TIMEOUT",
-    "client_encoding": "PGCLIENTENCODING",
-    "service": "PGSERVICE",
-    "passfile": "PGPASSFILE",
-    "channel_binding": "PGCHANNELBINDING",
-    "require_auth": "PGREQUIREAUTH",
-    "sslmode": "PGSSLMODE",
-    "sslnegotiation": "PGSSLNEGOTIATION",
-    "sslcompression": "PGSSLCOMPRESSION",
-    "sslcert": "PGSSLCERT",
-    "sslkey": "PGSSLKEY",
-    "sslcertmode": "PGSSLCERTMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-    "sslcrl": "PGSSLCRL",
-    "sslcrldir": "PGSSLCRLDIR",
-    "sslsni": "PGSSLSNI",
-    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
-    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
-    "gssencmode": "PGGSSENCMODE",
-    "krbsrvname": "PGKRBSRVNAME",
-    "gsslib": "PGGSSLIB",
-    "target_session_attrs": "PGTARGETSESSIONATTRS",
-    "load_balance_hosts": "PGLOADBALANCEHOSTS",
-}
-"""The environment variable of each part of an address, as libpq documents them. A part without one is left to libpq's
-default: `keepalives` and what belongs to it, `sslpassword`."""
 
+def variables(settings: Settings, warehouse: Warehouse, *, build_session: str = "") -> str:
+    """Return what `dbt --vars` is given. Other users of the machine can read it, so no address of a server is in it.
 
-def variables(settings: Settings, warehouse: Warehouse) -> str:
-    """Return what `dbt --vars` is given. Other users of the machine can read it, so no address of a server is in it."""
-    told = {"workflow_label": settings.workflow_label, "tested_rows": "changed"}
+    Args:
+        settings: what is built, and how.
+        warehouse: where.
+        build_session: what `Warehouse.build_alone` says; without it dbt builds whoever else does.
+    """
+    told = {"workflow_label": settings.workflow_label, "tested_rows": "changed", "build_session": build_session}
     if warehouse.dialect == "duckdb":
         told["duckdb_path"] = str(warehouse.path.absolute())
     return json.dumps(told)
@@ -78,18 +50,12 @@ def environment(warehouse: Warehouse) -> dict[str, str]:
     """
     if warehouse.dialect == "duckdb":
         return {}
-    import psycopg2
-    from psycopg2.extensions import parse_dsn
-
+    password = read_address(warehouse.url).password
     try:
-        parts = parse_dsn(warehouse.url)
-    except psycopg2.ProgrammingError:
-        # libpq's own message may quote the address, and the password in it
+        found = libpq_variables(warehouse.url)
+    except ValueError:
         raise ConfigurationError(f"the address of the warehouse {warehouse.shown} cannot be read") from None
-    found = {LIBPQ_VARIABLES[name]: value for name, value in parts.items() if name in LIBPQ_VARIABLES}
-    if "password" in parts:
-        found[PASSWORD_VARIABLE] = parts["password"]
-    return {**found, "PGTZ": "UTC"}
+    return {**found, **({PASSWORD_VARIABLE: password} if password else {}), "PGTZ": "UTC"}
 
 
 @contextmanager

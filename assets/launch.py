@@ -38,6 +38,8 @@ from flakeguard_pipeline.source_sections import KINDS, AnySource
 from flakeguard_pipeline.warehouse import builds, load
 from flakeguard_pipeline.warehouse.migrate import upgrade
 
+_OF_TABLES = re.compile(r"does not exist|not found|Binder Error|Catalog Error")
+
 _COLOURS = re.compile("\x1b\\[[0-9;]*m")
 
 
@@ -178,6 +180,8 @@ def _first_fault(failure: dg.Failure) -> str:
         if " Error in " in line or line.startswith(("Runtime Error", "Database Error"))
     ]
     found = faults[0] if faults else next((line for line in lines if line), "dbt failed")
+    if _OF_TABLES.search(found):
+        found += "; `flakeguard migrate check` shows whether a table was altered by hand"
     return f"{found} (the Dagster UI, `flakeguard ui`, shows where)"
 
 

@@ -19,6 +19,7 @@ from assets.dagster_yaml import CONNECT_SECONDS, PASSWORD_VARIABLE
 from flakeguard_pipeline.dagster_storage import STORAGE_VARIABLE, DagsterStorage
 from flakeguard_pipeline.domain.errors import OperationError
 from flakeguard_pipeline.secrets import read_secret
+from flakeguard_pipeline.warehouse.postgres_errors import said
 
 PREPARING = 0x464C414B45
 """The number of the lock under which schema and tables are made; any number that others hardly use."""
@@ -70,10 +71,7 @@ def _session(storage: DagsterStorage) -> Iterator[Any]:
 
 def _unusable(storage: DagsterStorage, error: psycopg2.Error) -> OperationError:
     """Say in one line what the server or libpq said; neither quotes a password."""
-    told = " ".join((error.diag.message_primary or str(error)).split())
-    if "FATAL:" in told:
-        told = told.rpartition("FATAL:")[2].strip()
-    told = told.partition(" Is the server running")[0]  # the hint says so
+    told = error.diag.message_primary or said(str(error))
     if "password" in told:
         hint = f"check the password that `dagster_storage` or {STORAGE_VARIABLE} names"
     else:

@@ -57,7 +57,7 @@ def read_document(path: str, text: str) -> Document:
     """Read a configuration file.
 
     Raises:
-        ConfigurationError: it is no valid YAML, or names a key twice.
+        ConfigurationError: it is no valid YAML, names a key twice, or holds a NUL.
     """
     loader: yaml.SafeLoader | None = None
     try:
@@ -69,6 +69,14 @@ def read_document(path: str, text: str) -> Document:
             mark = key.start_mark
             raise ConfigurationError(
                 f"{path}:{mark.line + 1}:{mark.column + 1}: {shown(location)}: is there twice; keep one of them"
+            )
+        holder = None if root is None else next(_with_nul(root, (), set()), None)
+        if holder is not None:
+            location, scalar = holder
+            mark = scalar.start_mark
+            raise ConfigurationError(
+                f"{path}:{mark.line + 1}:{mark.column + 1}: {shown(location)}: holds the character NUL, which neither "
+                "databases nor file systems take; take it out"
             )
         content = None if root is None else loader.construct_document(root)
     except yaml.YAMLError as error:
@@ -105,6 +113,23 @@ def _doubled(node: yaml.Node, location: tuple[str | int, ...], seen: set[int]) -
                     yield (*location, key.value), key
                 keys.add(key.value)
                 yield from _doubled(value, (*location, key.value), seen)
+
+
+def _with_nul(node: yaml.Node, location: tuple[str | int, ...], seen: set[int]) -> Iterator[tuple[Location, yaml.Node]]:
+    """Yield the texts in which an escape stands for NUL; as it is, it is no YAML."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
+        yield location, node
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            yield from _with_nul(item, (*location, number), seen)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            name = key.value.replace("\0", "\ufffd") if isinstance(key, yaml.ScalarNode) else "?"
+            yield from _with_nul(key, (*location, name), seen)
+            yield from _with_nul(value, (*location, name), seen)
 
 
 def shown(location: Location) -> str:

@@ -7,17 +7,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from flakeguard_pipeline.domain.errors import ConfigurationError
+from flakeguard_pipeline.postgres_address import POSTGRES_SCHEMES, read_address, shown_parts
 from flakeguard_pipeline.source_sections import SecretReference
 
 STORAGE_VARIABLE = "FLAKEGUARD_DAGSTER_STORAGE"
 """The environment's word for the key `dagster_storage`: an address, which may hold a password here."""
-
-STORAGE_SCHEMES = ("postgresql", "postgres")
 
 STORAGE_PORT = 5432
 
@@ -53,8 +51,7 @@ class DagsterStorage:
     @property
     def shown(self) -> str:
         """The address as people may see it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"postgresql://{quote(self.user)}@{host}:{self.port}/{self.database}"
+        return shown_parts(self.user, self.host, self.port, self.database)
 
 
 def parse_storage(
@@ -65,26 +62,33 @@ def parse_storage(
     Raises:
         ValueError: it is no such address. The message does not quote it, since it may hold a password.
     """
+    if not url.startswith(POSTGRES_SCHEMES):
+        raise ValueError("is no address of a Postgres database; write it like postgresql://user@host:5432/database")
     try:
-        split = urlsplit(url)
-        port, host = split.port or STORAGE_PORT, split.hostname or ""
-        options = dict(parse_qsl(split.query, keep_blank_values=True, strict_parsing=bool(split.query)))
+        address = read_address(url)
     except ValueError:
         raise ValueError(
             "is no address; write it like postgresql://user@host:5432/database, and in a password %40 for @, %2F for /"
         ) from None
-    database = unquote(split.path.removeprefix("/"))
-    if split.scheme not in STORAGE_SCHEMES or not split.username or split.fragment or not (host or "host" in options):
+    if not address.user or not address.place:
         raise ValueError("is no address of a Postgres database; write it like postgresql://user@host:5432/database")
-    if not _DATABASE.fullmatch(database):
+    if not _DATABASE.fullmatch(address.database):
         raise ValueError("names no database, or one with unusual characters; write it like postgresql://user@host/name")
-    for name in options:
+    for name in address.settings:
         if name in _NOT_HERE:
             raise ValueError(f"may not name {_NOT_HERE[name]} after the question mark, where it would be shown")
-    if "search_path" in options.get("options", ""):
+    if "search_path" in address.settings.get("options", ""):
         raise ValueError("may not set search_path; name the schema by the key `schema` of `dagster_storage`")
-    password = unquote(split.password) if split.password else None
-    return DagsterStorage(unquote(split.username), host, port, database, schema, options, reference, password)
+    return DagsterStorage(
+        user=address.user,
+        host=address.host,
+        port=address.port or STORAGE_PORT,
+        database=address.database,
+        schema=schema,
+        options=address.settings,
+        reference=reference,
+        password=address.password,
+    )
 
 
 def _is_storage(url: str) -> str:

@@ -296,7 +296,7 @@ def _database_folder(url: str) -> str:
     except ValueError:
         return "postgres"  # the warehouse says what is wrong
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", address.database) or "postgres"
-    return f"{name}-{stable_id(['database', address.host, address.database])[:8]}"
+    return f"{name}-{stable_id(['database', address.place, address.database])[:8]}"
 
 
 def _built(document: Document, location: Location, kind: Any, fields: Mapping[str, Any]) -> Any:

@@ -110,9 +110,10 @@ def _build(
     place.progress.stage("build", None)
     # dbt's unit tests are about its models, not about these data: `make test` runs them.
     arguments = ["build", "--exclude-resource-type", "unit_test", "--target", place.warehouse.dialect]
-    arguments += ["--vars", variables(place.settings, place.warehouse)]
     if full_refresh:
         arguments.append("--full-refresh")
-    with known_to_dbt(place.warehouse):
-        running = dbt.cli(arguments, context=context, target_path=target_path(place.settings))
-    yield from running.stream()
+    with place.warehouse.build_alone() as build_session:
+        arguments += ["--vars", variables(place.settings, place.warehouse, build_session=build_session)]
+        with known_to_dbt(place.warehouse):
+            running = dbt.cli(arguments, context=context, target_path=target_path(place.settings))
+        yield from running.stream()

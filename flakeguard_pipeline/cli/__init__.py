@@ -24,7 +24,7 @@ INTERRUPTED = 130
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="flakeguard")
 def cli() -> None:
-    r"""Tell flaky tests from broken code, and keep flaky tests from blocking people.
+    """Tell flaky tests from broken code, and keep flaky tests from blocking people.
 
     \b
     flakeguard demo                  see it work on a sample history

@@ -29,7 +29,7 @@ actor_option = click.option("--actor", metavar="NAME", help="Who decides. [defau
 
 @click.group(short_help="Decide which tests are one test under two names.")
 def alias() -> None:
-    r"""Carry a test's history over to its new name.
+    """Carry a test's history over to its new name.
 
     When tests disappear and others appear at the same commit, those that look like one test under two names are
     proposed as aliases, each with a confidence. Nothing happens until a person accepts one.
@@ -47,7 +47,7 @@ def alias() -> None:
 @warehouse_option
 @config_option
 def list_(*, show_all: bool, repository: str | None, warehouse: str | None, config: Path | None) -> None:
-    r"""List the proposed aliases, the surest first.
+    """List the proposed aliases, the surest first.
 
     \b
     flakeguard alias list --repository acme/shop
@@ -84,7 +84,7 @@ def accept(
     warehouse: str | None,
     config: Path | None,
 ) -> None:
-    r"""Accept proposed aliases by their ids, which may be cut short, or a pair of tests that nobody proposed.
+    """Accept proposed aliases by their ids, which may be cut short, or a pair of tests that nobody proposed.
 
     The next `flakeguard run` carries the history over: executions, scores and quarantine go on under the new name.
     `flakeguard alias reject` takes it back.
@@ -114,7 +114,7 @@ def accept(
 def reject(
     *, alias_ids: tuple[str, ...], reason: str, actor: str | None, warehouse: str | None, config: Path | None
 ) -> None:
-    r"""Reject aliases by their ids, which may be cut short.
+    """Reject aliases by their ids, which may be cut short.
 
     A rejected proposal is not listed again. Rejecting an accepted alias takes it back: the next `flakeguard run` gives
     each test its own history again.

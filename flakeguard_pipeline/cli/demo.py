@@ -14,7 +14,7 @@ DEMO_DROP = "demo-drop"
 @click.command(short_help="See it work on a sample history.")
 @as_of_option
 def demo(as_of: datetime | None) -> None:
-    r"""Make a believable CI history in ./.flakeguard/ and run the main job on it.
+    """Make a believable CI history in ./.flakeguard/ and run the main job on it.
 
     The history has stable tests, flaky ones, a regression that breaks and is fixed, pull requests that really break
     tests, an outage, re-runs of the same commit and two variants.

@@ -19,7 +19,7 @@ SOME_FAILED = 1
 def ingest(
     names: tuple[str, ...], since: date | None, until: date | None, warehouse: str | None, config: Path | None
 ) -> None:
-    r"""Ask the configured sources for what is new, land it, and load it into the warehouse.
+    """Ask the configured sources for what is new, land it, and load it into the warehouse.
 
     Without days, each source is asked from some days before its last complete listing on, because re-runs appear days
     later. It can be stopped at any moment; running it again completes the work. A source that fails stops no other.

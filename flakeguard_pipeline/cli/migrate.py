@@ -18,7 +18,7 @@ DIFFERS = 1
 @workspace_options
 @click.pass_context
 def migrate(context: click.Context, warehouse: str | None, out: str | None, config: Path | None) -> None:
-    r"""Bring the warehouse to this version's tables, on DuckDB and on Postgres. `flakeguard run` does so by itself.
+    """Bring the warehouse to this version's tables, on DuckDB and on Postgres. `flakeguard run` does so by itself.
 
     Without a command of its own it does what `up` does. Exit status: 0 when it is done, 1 when it could not be done,
     2 for wrong usage.
@@ -38,7 +38,7 @@ def migrate(context: click.Context, warehouse: str | None, out: str | None, conf
 @config_option
 @click.pass_context
 def status(context: click.Context, warehouse: str | None, config: Path | None) -> None:
-    r"""List the revisions with what each does, and whether the warehouse has it. It changes nothing.
+    """List the revisions with what each does, and whether the warehouse has it. It changes nothing.
 
     Exit status: 0, also when revisions are pending; `flakeguard migrate check` is for scripts.
 
@@ -62,7 +62,7 @@ def status(context: click.Context, warehouse: str | None, config: Path | None) -
 @config_option
 @click.pass_context
 def up(context: click.Context, revision: str | None, warehouse: str | None, config: Path | None) -> None:
-    r"""Bring the warehouse to the newest revision, and write what tables and columns mean into the database.
+    """Bring the warehouse to the newest revision, and write what tables and columns mean into the database.
 
     Each revision is one transaction: one that fails or is killed changes nothing, and the same command goes on from
     there. Nothing is ever lost.
@@ -83,7 +83,7 @@ def up(context: click.Context, revision: str | None, warehouse: str | None, conf
 @config_option
 @click.pass_context
 def down(context: click.Context, *, revision: str, yes: bool, warehouse: str | None, config: Path | None) -> None:
-    r"""Take the warehouse back to an earlier revision, for an earlier FlakeGuard, in one transaction.
+    """Take the warehouse back to an earlier revision, for an earlier FlakeGuard, in one transaction.
 
     Where that drops tables or columns that hold rows it names them and changes nothing, unless --yes is given.
 
@@ -109,7 +109,7 @@ def down(context: click.Context, *, revision: str, yes: bool, warehouse: str | N
 @config_option
 @click.pass_context
 def check(context: click.Context, *, data: bool, warehouse: str | None, config: Path | None) -> None:
-    r"""Compare the tables with what this version needs: columns, types, collations, keys, indexes and comments.
+    """Compare the tables with what this version needs: columns, types, collations, keys, indexes and comments.
 
     It changes nothing. Exit status: 0 when all is well, 1 when a revision is pending, something differs, or the
     warehouse cannot be read, 2 for wrong usage.

@@ -17,7 +17,7 @@ SOME_FAILED = 1
 @workspace_options
 @as_of_option
 def run(drop: str | None, warehouse: str | None, out: str | None, as_of: datetime | None, config: Path | None) -> None:
-    r"""Ingest what is new in the drop folder DIR and the configured sources, compute statistics, decide and export.
+    """Ingest what is new in the drop folder DIR and the configured sources, compute statistics, decide and export.
 
     Runs the same assets as the Dagster UI, in this process. It can be stopped at any moment; running it again completes
     the work. Exit status: 0 when all of it succeeded, also when some reports were rejected; 2 for wrong usage or

@@ -17,7 +17,7 @@ SOME_FAILED = 1
 
 @click.group(short_help="Show and try the places CI results come from.")
 def sources() -> None:
-    r"""Show the sources that flakeguard.yml lists, and try what each may read.
+    """Show the sources that flakeguard.yml lists, and try what each may read.
 
     \b
     flakeguard sources list
@@ -29,7 +29,7 @@ def sources() -> None:
 @click.option("--source", "names", multiple=True, metavar="NAME", help="Only this source; may be given several times.")
 @config_option
 def check(names: tuple[str, ...], config: Path | None) -> None:
-    r"""Ask each source for a little of all that ingestion reads, and say what works and what to do where it does not.
+    """Ask each source for a little of all that ingestion reads, and say what works and what to do where it does not.
 
     It changes nothing. Exit status: 0 when everything may be read, 1 when something may not, 2 for wrong configuration.
 
@@ -64,7 +64,7 @@ def check(names: tuple[str, ...], config: Path | None) -> None:
 @warehouse_option
 @config_option
 def list_(warehouse: str | None, config: Path | None) -> None:
-    r"""List the sources with their kind, their place, and until when each was listed completely.
+    """List the sources with their kind, their place, and until when each was listed completely.
 
     \b
     flakeguard sources list --config flakeguard.yml

@@ -30,7 +30,7 @@ def sql(
     warehouse: str | None,
     config: Path | None,
 ) -> None:
-    r"""Ask the warehouse one statement that only reads, or one of the questions that come with FlakeGuard.
+    """Ask the warehouse one statement that only reads, or one of the questions that come with FlakeGuard.
 
     While a run writes the warehouse, its read-only copy is asked. A table shows columns in microseconds in units that
     people read; the other forms keep them exact.
@@ -49,6 +49,7 @@ def sql(
         return
     require_place(form, out)
 
+    from flakeguard_pipeline.operations.asked_revision import explained_by_revision
     from flakeguard_pipeline.operations.asking import ask
     from flakeguard_pipeline.settings import load_settings
     from flakeguard_pipeline.warehouse.connection import Warehouse
@@ -61,7 +62,7 @@ def sql(
         text, values = question.sql, question.bind(_given(params))
     place = Warehouse(load_settings(config, {"warehouse": warehouse}).warehouse)
     rows = rows_wanted(form, out, limit)
-    with ask(place, text, values, limit=None if rows is None else rows + 1) as answer:
+    with explained_by_revision(place), ask(place, text, values, limit=None if rows is None else rows + 1) as answer:
         show_cut(answer, form, out, rows)
 
 

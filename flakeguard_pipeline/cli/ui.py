@@ -11,7 +11,7 @@ import click
 @click.option("--port", default=3000, show_default=True, help="Port of the UI.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 def ui(port: int, host: str) -> None:
-    r"""Start the Dagster UI and its daemon (schedules, sensors, backfills) until Ctrl-C.
+    """Start the Dagster UI and its daemon (schedules, sensors, backfills) until Ctrl-C.
 
     It follows flakeguard.yml and the FLAKEGUARD_ variables; after `flakeguard demo` it shows the demo.
 

@@ -54,7 +54,7 @@ def upload(
     allow_empty: bool,
     dry_run: bool,
 ) -> None:
-    r"""Write the test reports in DIR to the drop folder URL, as one artifact of this CI run.
+    """Write the test reports in DIR to the drop folder URL, as one artifact of this CI run.
 
     Reads the variables of GitHub Actions, GitLab, Jenkins, Buildkite and CircleCI; what they do not tell, options do.
     Readers never see a half-written upload, and uploading again changes nothing. Exit status: 0 when the reports are

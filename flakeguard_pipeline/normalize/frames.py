@@ -12,7 +12,7 @@ from functools import partial
 
 import polars as pl
 
-from flakeguard_pipeline.domain.digests import ID_HEX_DIGITS
+from flakeguard_pipeline.domain.digests import ID_HEX_DIGITS, MAX_LABEL_BYTES, bounded
 from flakeguard_pipeline.domain.model import Outcome, ReportContext
 from flakeguard_pipeline.normalize.identity import (
     DEFAULT_RULES,
@@ -140,7 +140,9 @@ def _labelled_variants(cases: pl.DataFrame) -> pl.Series:
     """Return the variants with the environment that the report itself names, as the label `project`."""
     if not (cases["environment"] != "").any():
         return cases["variant"]
-    label = pl.lit("project=") + pl.col("environment")
+    is_long = pl.col("environment").str.len_bytes() > MAX_LABEL_BYTES
+    environment = pl.when(is_long).then(pl.col("environment").map_elements(bounded, pl.String)).otherwise("environment")
+    label = pl.lit("project=") + environment
     joined = pl.when(pl.col("variant") == "").then(label).otherwise(pl.col("variant") + "," + label)
     labelled = pl.when(pl.col("environment") == "").then("variant").otherwise(joined)
     return cases.select(labelled.alias("variant")).to_series()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from flakeguard_pipeline.domain.digests import bounded
 from flakeguard_pipeline.domain.errors import ConfigurationError
 from flakeguard_pipeline.domain.model import Job
 
@@ -83,8 +84,13 @@ def variant_of(artifact: str, rules: VariantRules) -> str:
     """Return the variant of the executions in `artifact`; '' is the variant without a name.
 
     Labels of a pattern that matches become `k=v,k=v`, sorted bytewise, without shard-like and empty ones.
-    Without a match the first fitting prefix is removed, and a name without any is itself the variant.
+    Without a match the first fitting prefix is removed, and a name without any is itself the variant. One that is
+    longer than a key takes is cut (`bounded`).
     """
+    return bounded(_variant_of(artifact, rules))
+
+
+def _variant_of(artifact: str, rules: VariantRules) -> str:
     if rules.pattern is not None:
         found = _compiled(rules.pattern, "variant pattern").search(artifact)
         if found is not None:

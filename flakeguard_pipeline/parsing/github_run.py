@@ -10,12 +10,20 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from flakeguard_pipeline.domain.digests import bounded
 from flakeguard_pipeline.domain.model import AttemptKey, Job, RunAttempt, RunStatus
 
 COMPLETED = "completed"
 
 MAX_NUMBER = 2**31
 """Attempts and pull requests are counted; a number beyond a database's integer is none of them."""
+
+MAX_ID_BYTES = 255
+"""Ids of CI providers are numbers, UUIDs or some words; a longer one is none. Several of them stand in one key, and an
+entry of a Postgres index holds 2704 bytes in all."""
+
+MAX_FULL_NAME_BYTES = 500
+"""Of `<owner>/<name>`: a path of nested groups takes up to 255, and so does a project's own name."""
 
 _REPOSITORY_IN_URL = re.compile(r"/repos/([^/\s]+/[^/\s]+)/(?:actions|check-runs)/")
 
@@ -38,6 +46,8 @@ def parse_run(data: bytes, jobs: bytes | None, *, provider: str) -> RunAttempt:
     identity = repository.get("id")
     if not full_name and identity is None:
         raise MetadataError("repository has neither id nor full_name")
+    _require_short("repository.id", "" if identity is None else str(identity), MAX_ID_BYTES)
+    _require_short("repository.full_name", full_name, MAX_FULL_NAME_BYTES)
     created_at = _time(run, "created_at") or _time(run, "run_started_at") or _time(run, "updated_at")
     if created_at is None:
         raise MetadataError("created_at is missing or no time")
@@ -54,7 +64,7 @@ def parse_run(data: bytes, jobs: bytes | None, *, provider: str) -> RunAttempt:
         ),
         full_name=full_name,
         default_branch=_text(repository, "default_branch"),
-        workflow=_text(run, "name"),
+        workflow=bounded(_text(run, "name")),
         event=_text(run, "event"),
         status=status,
         conclusion=_text(run, "conclusion"),
@@ -90,6 +100,7 @@ def parse_partial_run(data: bytes, *, provider: str) -> RunAttempt:
     run_attempt = max(_attempt(job) for job in jobs)
     jobs = [job for job in jobs if _belongs(job, run_id, run_attempt)]
     full_name = _repository_of(jobs)
+    _require_short("the repository's name", full_name, MAX_FULL_NAME_BYTES)
     started = [time for job in jobs if (time := _time(job, "started_at")) is not None]
     if not started:
         raise MetadataError("no job has a started_at")
@@ -99,7 +110,7 @@ def parse_partial_run(data: bytes, *, provider: str) -> RunAttempt:
         key=AttemptKey(provider, repository_ref(None, full_name), run_id, run_attempt),
         full_name=full_name,
         default_branch="",
-        workflow=_first(jobs, "workflow_name"),
+        workflow=bounded(_first(jobs, "workflow_name")),
         event="",
         status=RunStatus.IN_PROGRESS if unfinished else RunStatus.COMPLETED,
         conclusion="",
@@ -123,13 +134,14 @@ def parse_jobs(data: bytes, run: tuple[str, int] | None = None) -> tuple[Job, ..
     attempts of a run.
 
     Raises:
-        MetadataError: the bytes are no JSON object.
+        MetadataError: the bytes are no JSON object, or a job's id is too long to be one.
     """
     jobs = {}
     for job in _jobs(data):
         if job.get("id") is None or (run is not None and not _belongs(job, *run)):
             continue
         identity = _text(job, "id")
+        _require_short("a job's id", identity, MAX_ID_BYTES)
         jobs[identity] = Job(
             job_id=identity,
             name=_text(job, "name"),
@@ -186,7 +198,15 @@ def _identifier(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if value is None or isinstance(value, bool | float | list | dict) or not str(value).strip():
         raise MetadataError(f"{name} is missing or no id")
-    return _text(fields, name)
+    text = _text(fields, name)
+    _require_short(name, text, MAX_ID_BYTES)
+    return text
+
+
+def _require_short(name: str, text: str, most: int) -> None:
+    size = len(text.encode("utf-8", "replace"))
+    if size > most:
+        raise MetadataError(f"{name} has {size} bytes, of which {most} are allowed")
 
 
 def _attempt(fields: Mapping[str, Any]) -> int:

@@ -135,6 +135,26 @@ class Warehouse:
         else:
             yield
 
+    @contextmanager
+    def build_alone(self) -> Iterator[str]:
+        """Keep other builds by dbt out for the length of the block, also one whose run was killed and that goes on.
+
+        Yields:
+            what dbt is told as `build_session`: its models are built only while this session lives. '' for an embedded
+            warehouse, whose file one process at a time can open.
+
+        Raises:
+            WarehouseLockedError: another build is at work.
+            WarehouseError: the warehouse cannot be opened.
+        """
+        if self.dialect == "postgres":
+            from flakeguard_pipeline.warehouse import postgres_connection  # noqa: PLC0415
+
+            with postgres_connection.build_alone(self.url) as session:
+                yield session
+        else:
+            yield ""
+
 
 def _require_readable(url: str) -> None:
     try:

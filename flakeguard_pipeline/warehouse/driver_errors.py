@@ -1,69 +1,17 @@
-"""What the databases' drivers say, as one line for a person: what is wrong and what to do, never a password.
+"""Errors that come through SQLAlchemy or straight from a driver, on either engine, as one line for a person.
 
-Three drivers speak to the warehouse (DuckDB's own, ADBC, psycopg2), alone or wrapped by SQLAlchemy. Postgres' errors
-are told apart by SQLSTATE, since their wording depends on the server's language.
+Migrations meet three drivers (DuckDB's own, ADBC, psycopg2), alone or wrapped by SQLAlchemy. Belongs here: unwrapping
+them. What Postgres' errors mean, and what to do about them, says `postgres_errors`.
 """
 
 import re
-from urllib.parse import unquote
 
 from flakeguard_pipeline.domain.errors import FlakeGuardError, WarehouseError
+from flakeguard_pipeline.postgres_address import read_address, without_password
 from flakeguard_pipeline.warehouse.connection import Warehouse
+from flakeguard_pipeline.warehouse.postgres_errors import DEPENDED_ON, advice_on, said
 
-ADVICE = {
-    "42501": "grant that right to the role, or connect as the role that owns the tables",
-    "2BP01": "drop what depends on it, migrate, and make it again",
-    "55P03": "another session uses the table; close it, or try again when it has finished",
-    "53100": "make room on the server's disk and run the command again",
-    "57014": "raise or lift `statement_timeout` for this role and run the command again",
-    "3D000": "create the database, or name another with --warehouse",
-    "28P01": "check the role and its password",
-    "28000": "check the role, and the server's pg_hba.conf",
-}
-"""What to do, by SQLSTATE."""
-
-UNREACHABLE = "check the address, the role and its password, and that the server is up"
-
-_NOISE = re.compile(r"^(?:[A-Z_]+: )?(?:\[libpq\] )?(?:Failed to [a-z ]+: )?(?:[A-Za-z ]*Error: )?(?:ERROR:\s+)?")
-_TAIL = re.compile(r"\. SQLSTATE: \w{5}$")
-_PASSWORD = re.compile(r"//[^@:/?#]*:(.*)@")
-_PARAMETER = re.compile(r"[?&](?:ssl)?password=([^&]*)")
-
-HIDDEN = "***"
-
-
-def sqlstate(error: BaseException) -> str | None:
-    """Return the five characters by which Postgres tells errors apart, whichever driver brings them."""
-    own = getattr(error, "orig", None) or error
-    code = getattr(own, "sqlstate", None) or getattr(own, "pgcode", None)
-    return str(code) if code else None
-
-
-def cause(error: BaseException, warehouse: Warehouse) -> str:
-    """Return what went wrong as one line, without the password."""
-    own = getattr(error, "orig", None) or error
-    primary = getattr(getattr(own, "diag", None), "message_primary", None)
-    lines = str(primary or own).strip().splitlines() or [type(own).__name__]
-    line = _TAIL.sub("", _NOISE.sub("", lines[0], count=1)).strip() or type(own).__name__
-    detail = getattr(getattr(own, "diag", None), "message_detail", None)
-    if detail and sqlstate(error) == "2BP01":
-        line = f"{line} ({'; '.join(str(detail).splitlines())})"
-    return without_password(line, warehouse)
-
-
-def without_password(text: str, warehouse: Warehouse) -> str:
-    """Return `text` with the warehouse's password blotted out, wherever the driver may have quoted it."""
-    if warehouse.dialect != "postgres":
-        return text
-    secrets = {
-        each
-        for found in (*_PASSWORD.findall(warehouse.url), *_PARAMETER.findall(warehouse.url))
-        for each in (found, unquote(found))
-        if each
-    }
-    for each in secrets:
-        text = text.replace(each, HIDDEN)
-    return text
+_DUCKDB_KIND = re.compile(r"^(?:[A-Za-z]+ )+Error: ")
 
 
 def told(error: BaseException, warehouse: Warehouse, doing: str) -> FlakeGuardError:
@@ -76,11 +24,23 @@ def told(error: BaseException, warehouse: Warehouse, doing: str) -> FlakeGuardEr
     """
     if isinstance(error, FlakeGuardError):
         return error
-    advice = ADVICE.get(sqlstate(error) or "", UNREACHABLE if is_of_connecting(error) else "")
-    return WarehouseError(f"{doing}: {cause(error, warehouse)}" + (f"; {advice}" if advice else ""))
-
-
-def is_of_connecting(error: BaseException) -> bool:
-    """Say whether a Postgres driver did not even get a session: then there is no SQLSTATE."""
     own = getattr(error, "orig", None) or error
-    return sqlstate(error) is None and type(own).__module__.partition(".")[0] in {"psycopg2", "adbc_driver_manager"}
+    if warehouse.dialect == "duckdb":
+        return WarehouseError(f"{doing}: {_DUCKDB_KIND.sub('', _first_line(own))}")
+    code = getattr(own, "sqlstate", None) or getattr(own, "pgcode", None)
+    diagnostics = getattr(own, "diag", None)
+    line = getattr(diagnostics, "message_primary", None) or said(str(own)) or type(own).__name__
+    detail = getattr(diagnostics, "message_detail", None)
+    if detail and code == DEPENDED_ON:  # what does; the details of others may quote a row
+        line = f"{line} ({'; '.join(detail.splitlines())})"
+    advice = advice_on(code, f"ERROR:  {line}", read_address(warehouse.url), is_lost=_is_lost(own))
+    return WarehouseError(f"{doing}: {without_password(line, warehouse.url)}" + (f"; {advice}" if advice else ""))
+
+
+def _is_lost(own: object) -> bool:
+    """Say whether psycopg2 speaks of a connection that is gone, for which it has no SQLSTATE."""
+    return type(own).__name__ in {"OperationalError", "InterfaceError"} and getattr(own, "pgcode", None) is None
+
+
+def _first_line(own: object) -> str:
+    return next(iter(str(own).strip().splitlines()), type(own).__name__)

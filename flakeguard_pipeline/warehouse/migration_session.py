@@ -18,12 +18,14 @@ from alembic import command
 from alembic.config import Config
 
 from flakeguard_pipeline.domain.errors import UsageError, WarehouseError, WarehouseLockedError
+from flakeguard_pipeline.postgres_address import completed, read_address
 from flakeguard_pipeline.warehouse.connection import Warehouse
 from flakeguard_pipeline.warehouse.driver_errors import told
 from flakeguard_pipeline.warehouse.duckdb_connection import DuckDBConnection
 from flakeguard_pipeline.warehouse.load import name_of
 from flakeguard_pipeline.warehouse.migrate import HAS_VERSION_TABLE, VERSION_TABLE, require_known
 from flakeguard_pipeline.warehouse.migration_rights import require_rights
+from flakeguard_pipeline.warehouse.postgres_errors import cannot_connect
 from flakeguard_pipeline.warehouse.revisions import BASE, History
 from flakeguard_pipeline.warehouse.tables import SCHEMAS, metadata
 
@@ -160,9 +162,9 @@ def _postgres_engine(warehouse: Warehouse) -> sa.Engine:
     def connect() -> Any:
         # libpq reads the URL itself, as it does for ADBC: several hosts, TLS and every other parameter mean the same
         try:
-            return psycopg2.connect(warehouse.url, fallback_application_name=APPLICATION)
+            return psycopg2.connect(completed(warehouse.url), fallback_application_name=APPLICATION)
         except psycopg2.Error as error:
-            raise told(error, warehouse, f"cannot open the warehouse {warehouse.shown}") from error
+            raise cannot_connect(str(error), read_address(warehouse.url)) from None
 
     return sa.create_engine("postgresql+psycopg2://", creator=connect, poolclass=sa.pool.NullPool)
 

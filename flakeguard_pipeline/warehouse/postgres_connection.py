@@ -3,9 +3,11 @@
 Belongs here: what is particular to Postgres about statements, frames, transactions and locks. Does not belong here:
 sessions (`postgres_session`) and what errors mean (`postgres_errors`).
 
-Two locks keep writers apart, both advisory and of the database: every transaction holds the one of transactions from
-its begin to its end, so one transaction writes at a time and sees all that was written before; `flakeguard run` and
-`flakeguard ingest` hold the one of runs for their whole length (`Warehouse.run_alone`).
+Locks keep writers apart, all advisory and of the database: every transaction holds the one of transactions from its
+begin to its end, so one transaction writes at a time and sees all that was written before; `flakeguard run` and
+`flakeguard ingest` hold the one of runs for their whole length (`Warehouse.run_alone`), and whoever starts dbt the one
+of builds (`Warehouse.build_alone`). A dbt that outlives its run ends at its next model: each holds the lock of models
+and looks whether its build's session still has the lock of builds (dbt/macros/own_build.sql).
 """
 
 import time
@@ -27,9 +29,12 @@ LOCK_SPACE = 0x464C4B47
 
 TRANSACTION_LOCK = 1
 RUN_LOCK = 2
+BUILD_LOCK = 3
+MODEL_LOCK = 4
+"""Numbers within the space. dbt's macro `own_build` knows the last two."""
 
 RUN_LOCK_WAIT_SECONDS = 10.0
-"""How long to wait for another run: the server needs a moment to notice that a killed one is gone."""
+"""How long to wait for another run or build: the server needs a moment to notice that a killed one is gone."""
 
 RUN_LOCK_POLL_SECONDS = 0.2
 
@@ -165,26 +170,45 @@ def run_alone(url: str) -> Iterator[None]:
         WarehouseLockedError: another run holds it.
         WarehouseError: there is no connecting.
     """
+    with _held(url, RUN_LOCK, "another run is at work on"):
+        yield
+
+
+@contextmanager
+def build_alone(url: str) -> Iterator[str]:
+    """Hold the lock of builds for the length of the block; yield the number of the session that holds it.
+
+    Raises:
+        WarehouseLockedError: another build holds it.
+        WarehouseError: there is no connecting.
+    """
+    with _held(url, BUILD_LOCK, "dbt is building on") as connection:
+        yield str(connection.value("select pg_backend_pid()"))
+
+
+@contextmanager
+def _held(url: str, lock: int, otherwise: str) -> Iterator[PostgresConnection]:
+    """Hold a lock in a session of its own, which ends with the block or with this process."""
     address = read_address(url)
     deadline = time.monotonic() + RUN_LOCK_WAIT_SECONDS
     with session.own(url) as raw:
         connection = PostgresConnection(raw, address)
-        while not connection.value(f"select pg_try_advisory_lock({LOCK_SPACE}, {RUN_LOCK})"):
+        while not connection.value(f"select pg_try_advisory_lock({LOCK_SPACE}, {lock})"):
             if time.monotonic() > deadline:
                 raise WarehouseLockedError(
-                    f"another run is at work on the warehouse {address.shown}{_holder(connection)}; wait until it has "
+                    f"{otherwise} the warehouse {address.shown}{_holder(connection, lock)}; wait until it has "
                     "finished, or end it"
                 )
             time.sleep(RUN_LOCK_POLL_SECONDS)
-        yield
+        yield connection
 
 
-def _holder(connection: PostgresConnection) -> str:
+def _holder(connection: PostgresConnection, lock: int) -> str:
     """Return ' (from 10.0.0.7, since 2026-03-01 12:00 UTC)' where the server tells."""
     found = connection.read(
         "select coalesce(host(activity.client_addr), 'this machine') as place, activity.backend_start as since "  # noqa: S608 - our numbers
         "from pg_locks as held inner join pg_stat_activity as activity on activity.pid = held.pid "
-        f"where held.locktype = 'advisory' and held.classid = {LOCK_SPACE} and held.objid = {RUN_LOCK} "
+        f"where held.locktype = 'advisory' and held.classid = {LOCK_SPACE} and held.objid = {lock} "
         "and held.granted and held.database = (select oid from pg_database where datname = current_database()) "
         "order by activity.backend_start limit 1"
     )

@@ -4,6 +4,7 @@ Belongs here: which error means what, and its one line. Does not belong here: wh
 """
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from flakeguard_pipeline.domain.errors import (
@@ -29,38 +30,59 @@ INTERRUPTIONS: Final = frozenset(
 )
 """The transaction was undone though nothing was wrong with it: lost a race, or the server ended or restarts."""
 
-LOST = (
+DEPENDED_ON: Final = "2BP01"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an error means: its kind, what it says of the warehouse, and what to do about it."""
+
+    kind: type[OperationError]
+    what: str
+    advice: str = ""
+
+
+LOST = Meaning(
     WarehouseInterruptedError,
-    "the connection to {where} was lost: {reason}; the transaction was undone, and running again completes the work",
+    "the connection to {where} was lost",
+    "the transaction was undone, and running again completes the work",
 )
-UNDONE = (
+UNDONE = Meaning(
     WarehouseInterruptedError,
-    "{where} undid a transaction: {reason}; nothing is half-written, and running again completes the work",
+    "{where} undid a transaction",
+    "nothing is half-written, and running again completes the work",
 )
-OUTDATED = (
-    WarehouseError,
-    "{where} has other tables than FlakeGuard made: {reason}; `flakeguard migrate check` shows what differs",
+OUTDATED = Meaning(
+    WarehouseError, "{where} has other tables than FlakeGuard made", "`flakeguard migrate check` shows what differs"
 )
-FULL = (
-    WarehouseError,
-    "{where} is out of room: {reason}; nothing is half-written; make room on the server, and run again",
+FULL = Meaning(
+    WarehouseError, "{where} is out of room", "nothing is half-written; make room on the server, and run again"
 )
-REFUSED = (OperationError, "{where} refuses a value: {reason}")
-BY_CODE: dict[str, tuple[type[OperationError], str]] = {
-    LOCK_TIMEOUT: (
+REFUSED = Meaning(OperationError, "{where} refuses a value")
+BY_CODE: dict[str, Meaning] = {
+    LOCK_TIMEOUT: Meaning(
         WarehouseLockedError,
-        "{where} is locked by another process; wait until it has finished, and run again ({reason})",
+        "{where} is locked by another process",
+        "another session uses the table; wait until it has finished, or end it, and run again",
     ),
-    CANCELLED: (
+    CANCELLED: Meaning(
         WarehouseError,
-        "{where} ended a statement: {reason}; nothing is half-written; allow more time (docs/reference/postgres.md)",
+        "{where} ended a statement",
+        "nothing is half-written; allow more time (`statement_timeout`, docs/reference/postgres.md)",
     ),
-    NO_RIGHTS: (WarehouseError, "{where} refuses the role {role}: {reason}; {grant}"),
-    READ_ONLY: (WarehouseError, "{where} takes no writes: {reason}; name the primary server with --warehouse"),
+    NO_RIGHTS: Meaning(WarehouseError, "{where} refuses the role {role}", "{grant}"),
+    READ_ONLY: Meaning(WarehouseError, "{where} takes no writes", "name the primary server with --warehouse"),
+    DEPENDED_ON: Meaning(
+        WarehouseError,
+        "{where} has something that FlakeGuard did not make and that depends on its tables",
+        "drop it, migrate, and make it again",
+    ),
 }
-BY_CLASS: dict[str, tuple[type[OperationError], str]] = {"53": FULL, "22": REFUSED, "23": REFUSED}
+BY_CLASS: dict[str, Meaning] = {"53": FULL, "58": FULL, "22": REFUSED, "23": REFUSED}
+"""Classes of SQLSTATE: 58 is the operating system's, which is how a full or broken disk often shows."""
 
 _SAID = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(?P<said>.*?)(?:\n|$)")
+_DRIVER = re.compile(r"^(?:[A-Z_]+: )?(?:\[libpq\] )?(?:Failed to connect: )?")
 _DETAIL = re.compile(r"\nDETAIL:\s+(?P<said>[^\n]*)")
 _DENIED = re.compile(r"permission denied for (?P<kind>table|view|schema|database|sequence|function) (?P<name>\S+)")
 _CONNECTING = (
@@ -91,9 +113,7 @@ def said(text: str) -> str:
         # a detail may quote a row; of a full disk or a lock it says nothing
         return found["said"].strip() + (f" ({detail['said'].strip()})" if detail and "Key (" in detail["said"] else "")
     line = text.strip().partition("\n")[0]
-    for prefix in ("IO: ", "[libpq] ", "Failed to connect: "):
-        line = line.removeprefix(prefix)
-    return line
+    return _DRIVER.sub("", line)
 
 
 def cannot_connect(text: str, address: Address) -> WarehouseError:
@@ -117,15 +137,16 @@ def failed(code: str | None, text: str, address: Address, *, is_lost: bool) -> O
         address: the warehouse.
         is_lost: whether the connection is gone.
     """
-    reason = said(text)
-    where = f"the warehouse {address.shown}"
-    kind, line = _meaning(code, text, is_lost=is_lost)
-    grant = _grant(text, address) if code == NO_RIGHTS else ""
-    return kind(line.format(where=where, reason=reason, code=code or "unknown", role=address.user, grant=grant))
+    meaning = meaning_of(code, text, is_lost=is_lost)
+    if meaning is None:
+        meaning = Meaning(WarehouseError, "{where} failed", f"SQLSTATE {code or 'unknown'}")
+    what = meaning.what.format(where=f"the warehouse {address.shown}", role=address.user)
+    advice = advice_on(code, text, address, is_lost=is_lost) if meaning.advice.startswith("{") else meaning.advice
+    return meaning.kind(f"{what}: {said(text)}" + (f"; {advice}" if advice else ""))
 
 
-def _meaning(code: str | None, text: str, *, is_lost: bool) -> tuple[type[OperationError], str]:
-    """Return the kind of an error and the pattern of its line."""
+def meaning_of(code: str | None, text: str, *, is_lost: bool = False) -> Meaning | None:
+    """Return what an error means; None: nothing that we know of."""
     of_tables = code in OUTDATED_TABLES or (code is None and "does not exist" in text)
     if is_lost or (code is not None and code.startswith("08") and not of_tables):
         return LOST
@@ -133,8 +154,14 @@ def _meaning(code: str | None, text: str, *, is_lost: bool) -> tuple[type[Operat
         return OUTDATED
     if code in INTERRUPTIONS:
         return UNDONE
-    by_code = BY_CODE.get(code or "") or BY_CLASS.get((code or "")[:2])
-    return by_code or (WarehouseError, "{where} failed: {reason} (SQLSTATE {code})")
+    return BY_CODE.get(code or "") or BY_CLASS.get((code or "")[:2])
+
+
+def advice_on(code: str | None, text: str, address: Address, *, is_lost: bool = False) -> str:
+    """Return what to do about an error; '' where nothing is known."""
+    meaning = meaning_of(code, text, is_lost=is_lost)
+    grant = _grant(text, address) if code == NO_RIGHTS else ""
+    return meaning.advice.format(grant=grant) if meaning else ""
 
 
 def _grant(text: str, address: Address) -> str:

@@ -199,7 +199,7 @@ raw_artifact = _table(
     grain="one row per file kept in the landing zone for a run attempt: the landing zone's manifest",
     writer=LOADER,
     is_replaced=True,
-    hashed=("path",),
+    hashed=("artifact", "path", "source_folder"),
 )
 
 report = _table(
@@ -261,7 +261,7 @@ rejected_artifact = _table(
     "`repository_id` and `run_id` are '' and `run_attempt` 0 where no run is known for it",
     writer=LOADER,
     is_replaced=True,
-    hashed=("path",),
+    hashed=("artifact", "path"),
 )
 
 test_execution = _table(

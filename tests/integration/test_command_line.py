@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import duckdb
 import pytest
 
+from flakeguard_pipeline import cli
 from flakeguard_pipeline.warehouse.connection import Warehouse
 from flakeguard_pipeline.warehouse.migrate import upgrade
 from tests.support.drops import add_run, case, flaky_history, report, run_object
@@ -152,7 +154,8 @@ def test_an_option_that_does_not_exist(workspace: Workspace) -> None:
         ('policy: {enabled: "yes"}\n', "flakeguard.yml:1:19: policy.enabled: input should be a valid boolean"),
         ("- acme\n", "must be a mapping of keys to values"),
         ("variant: {pattern: '('}\n", "flakeguard.yml:1:10: variant: "),
-        ("warehouse: postgresql://user:secret@host/db\n", "a Postgres warehouse is not supported yet"),
+        ('warehouse: "postgresql://user:secret@host/d@b"\n', "the warehouse's postgresql:// address cannot be read"),
+        ('org: "a\\0b"\n', "flakeguard.yml:1:6: org: holds the character NUL"),
     ],
 )
 def test_a_damaged_configuration(workspace: Workspace, text: str, says: str) -> None:
@@ -167,10 +170,16 @@ def test_a_configuration_that_is_missing(workspace: Workspace) -> None:
     assert line == "flakeguard: cannot read the configuration other.yml: No such file or directory; check --config"
 
 
-def test_a_postgres_warehouse(workspace: Workspace) -> None:
-    line = one_line(workspace.run("--warehouse", "postgresql://user:secret@host/db"), 2)
-    assert "a Postgres warehouse is not supported yet" in line
+def test_a_postgres_warehouse_that_nobody_serves(workspace: Workspace) -> None:
+    line = one_line(workspace.run("--warehouse", "postgresql://user:secret@127.0.0.1:1/db"), 1)
+    assert "cannot connect to the warehouse postgresql://user:***@127.0.0.1:1/db: " in line
     assert "secret" not in line
+
+
+def test_help_shows_no_escape() -> None:
+    for name, command in cli.cli.commands.items():
+        shown = command.get_help(click.Context(command, info_name=name))
+        assert "\\b" not in shown, name
 
 
 # -- failures: 1 ---------------------------------------------------------------------------------------------

@@ -2,14 +2,17 @@
 
 import random
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
+from flakeguard_pipeline.warehouse.connection import Warehouse
+from flakeguard_pipeline.warehouse.postgres_session import close_pools
 from tests.support.killing import Moment, Workspace, two_repositories
+from tests.support.postgres import PostgresDatabase, PostgresServer
 
 SEED = 20260302
 
@@ -94,6 +97,19 @@ CHAINS: list[list[tuple[str, int]]] = [
 ]
 
 
+ON_POSTGRES: list[tuple[str, int]] = [
+    ("start: migrated", 1),
+    ("load: rows inserted", 9),
+    ("rollups: begins", 1),
+    ("rollups: dbt event", 60),
+    (DECIDED, 1),
+]
+"""A chain for the shared warehouse: where a kill leaves a session to the server, and what it did."""
+
+OF_LAST_BUILD = "intermediate.int_changed_"
+"""How the names of tables begin that hold what the last build had to do, which differs with the builds before it."""
+
+
 @dataclass(frozen=True)
 class Contents:
     """All that a run leaves for others."""
@@ -105,18 +121,23 @@ class Contents:
 
 
 def contents(workspace: Workspace) -> Contents:
+    warehouse = Warehouse(workspace.url)
+    left = tables(warehouse)
     copy = workspace.warehouse.with_name("warehouse.read.duckdb")
-    return Contents(tables(workspace.warehouse), tables(copy), files(workspace.landing), files(workspace.exports))
+    # a Postgres warehouse has no copy: it is read while it is written
+    copied = tables(Warehouse(str(copy))) if warehouse.dialect == "duckdb" else left
+    return Contents(left, copied, files(workspace.landing), files(workspace.exports))
 
 
-def tables(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+def tables(warehouse: Warehouse) -> dict[str, list[tuple[Any, ...]]]:
     """Return the rows of every table and view, sorted by all columns."""
-    with duckdb.connect(str(path), read_only=True) as connection:
-        connection.execute("set timezone = 'UTC'")
-        found = connection.execute(
-            "select table_schema || '.' || table_name from information_schema.tables order by all"
-        ).fetchall()
-        return {name: connection.execute(f"select * from {name} order by all").fetchall() for (name,) in found}
+    with warehouse.connect(read_only=True) as connection:
+        found = connection.read(
+            "select table_schema || '.' || table_name as name from information_schema.tables "
+            "where table_schema not in ('information_schema', 'pg_catalog')"
+        )
+        names = sorted(name for name in found["name"].to_list() if not name.startswith(OF_LAST_BUILD))
+        return {name: sorted(connection.read(f"select * from {name}").rows(), key=repr) for name in names}
 
 
 def assert_equal(left: Contents, undisturbed: Contents, told: str) -> None:
@@ -163,9 +184,31 @@ def test_after_kills_the_command_completes_the_work(
     number: int, drop: Path, undisturbed: Contents, tmp_path: Path
 ) -> None:
     seed = f"{SEED}/{number}"
+    assert_completes(Workspace(tmp_path, drop), CHAINS[number], undisturbed, seed)
+
+
+@pytest.fixture
+def second_postgres(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
+    database = postgres_server.database()
+    yield database
+    database.drop()
+
+
+def test_after_kills_the_command_completes_the_work_on_postgres(
+    drop: Path, tmp_path: Path, postgres: PostgresDatabase, second_postgres: PostgresDatabase
+) -> None:
+    undisturbed = Workspace(tmp_path / "undisturbed", drop, second_postgres.url)
+    ended = undisturbed.run()
+    assert ended.code == 0, ended.stderr
+    killed = Workspace(tmp_path / "killed", drop, postgres.url)
+    assert_completes(killed, ON_POSTGRES, contents(undisturbed), f"{SEED}/postgres")
+    close_pools()
+
+
+def assert_completes(workspace: Workspace, chain: list[tuple[str, int]], undisturbed: Contents, seed: str) -> None:
+    """Kill the command at moments of the chain, one after the other; then it completes the work."""
     chosen = random.Random(seed)
-    moments = [Moment(label, chosen.randint(1, most)) for label, most in CHAINS[number]]
-    workspace = Workspace(tmp_path, drop)
+    moments = [Moment(label, chosen.randint(1, most)) for label, most in chain]
     between_decisions_and_export = 0
     for moment in moments:
         ended = workspace.run(kill_at=moment)
@@ -188,7 +231,7 @@ def test_of_two_runs_at_once_the_second_says_so_and_ends(drop: Path, undisturbed
     finally:
         first.go_on()
     assert second.code == 1
-    home = workspace.warehouse.parent
+    home = workspace.home
     assert second.stderr.splitlines() == [
         f"flakeguard: another `flakeguard run` is at work in {home}; wait until it has finished, or end it"
     ]

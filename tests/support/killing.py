@@ -86,20 +86,33 @@ def two_repositories(drop: Path) -> None:
 
 @dataclass
 class Workspace:
-    """A warehouse, a landing zone and exports in one folder; the drop folder lies elsewhere and is only read."""
+    """A landing zone, exports and, unless `url` names another, a warehouse in one folder.
+
+    The drop folder lies elsewhere and is only read.
+    """
 
     folder: Path
     drop: Path
+    url: str = ""
     runs: int = 0
     labels: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.url = self.url or f"duckdb:///{self.warehouse}"
+
     @property
     def warehouse(self) -> Path:
-        return self.folder / "home" / "warehouse.duckdb"
+        """The embedded warehouse's file."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
 
     @property
     def landing(self) -> Path:
-        return self.folder / "home" / "warehouse.landing"
+        (found,) = self.home.glob("*.landing")
+        return found
 
     @property
     def exports(self) -> Path:
@@ -114,7 +127,7 @@ class Workspace:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.runs += 1
         arguments = ["run", "--drop", str(self.drop), "--as-of", AS_OF]
-        arguments += ["--warehouse", f"duckdb:///{self.warehouse}", "--out", str(self.exports)]
+        arguments += ["--warehouse", self.url, "--out", str(self.exports)]
         stem = self.folder / f"{self.runs:02}"
         process = _context.Process(target=_command, args=(arguments, self.folder, stem, at, signal_number))
         process.start()
@@ -170,6 +183,7 @@ def _text(stem: Path, ending: str) -> str:
 
 def _command(arguments: list[str], folder: Path, stem: Path, at: Moment | None, signal_number: int) -> None:
     os.chdir(folder)
+    os.environ["FLAKEGUARD_HOME"] = str(folder / "home")
     for number, ending in ((1, "stdout"), (2, "stderr")):
         opened = os.open(stem.with_suffix(f".{ending}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(opened, number)
@@ -215,7 +229,8 @@ def _install(moments: _Moments) -> None:
 
     from flakeguard_pipeline.cli.progress import PlainProgress
     from flakeguard_pipeline.ingest import landing, loading
-    from flakeguard_pipeline.warehouse.connection import Connection
+    from flakeguard_pipeline.warehouse.duckdb_connection import DuckDBConnection
+    from flakeguard_pipeline.warehouse.postgres_connection import PostgresConnection
 
     # Batches as large histories have them.
     landing.FOLDERS_A_BATCH = 3
@@ -223,10 +238,11 @@ def _install(moments: _Moments) -> None:
 
     _around(alembic.command, "upgrade", moments, before="migration begins", after="migrated")
     _around(alembic.ddl.impl.DefaultImpl, "create_table", moments, after="table made")
-    _around(Connection, "insert", moments, after="rows inserted")
+    for connection in (DuckDBConnection, PostgresConnection):
+        _around(connection, "insert", moments, after="rows inserted")
+        _wrap_transactions(connection, moments)
     _around(dagster.DagsterInstance, "handle_new_event", moments, after="event stored")
     _wrap_stages(PlainProgress, moments)
-    _wrap_transactions(Connection, moments)
     _wrap_renames(moments)
     _wrap_dbt(dagster_dbt.DbtCliInvocation, moments)
 
@@ -271,8 +287,8 @@ def _wrap_transactions(connection: Any, moments: _Moments) -> None:
 def _wrap_renames(moments: _Moments) -> None:
     original: Callable[..., None] = os.replace
     kinds = {
-        "/warehouse.landing/objects/": "object",
-        "/warehouse.landing/manifests/": "manifest",
+        ".landing/objects/": "object",
+        ".landing/manifests/": "manifest",
         "/home/dagster/": "instance file",
         "/manifest-": "dbt manifest",
         "/quarantine.json": "export",

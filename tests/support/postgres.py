@@ -126,14 +126,15 @@ def running(programs: Path | None = None) -> Iterator[PostgresServer]:
         return
     folder = Path(tempfile.mkdtemp(prefix="fgpg"))
     try:
-        with _started(programs or newest_programs(), folder) as server:
+        with started(programs or newest_programs(), folder) as server:
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _started(programs: Path, folder: Path) -> Iterator[PostgresServer]:
+def started(programs: Path, folder: Path) -> Iterator[PostgresServer]:
+    """Run a server whose data lie in `folder` while the block runs."""
     user = _server_user(folder)
     password = secrets.token_hex(8)
     data, secret = folder / "data", folder / "secret"

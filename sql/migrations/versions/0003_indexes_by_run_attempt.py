@@ -7,7 +7,8 @@ the org, which the loader does not name, and its six columns take many times the
 attempt share, since Postgres keeps equal keys once. Uniqueness is held there as on DuckDB (docs/adr/0004).
 
 An entry of a Postgres index holds at most 2704 bytes, and paths in archives are longer where somebody wants them to be.
-So the two keys with a path become unique indexes over its hash.
+So the two keys with a path become unique indexes over hashes of it and of the other texts that a file system or an
+archive decides. All other texts in keys are bounded when they are read (parsing/github_run.py, domain/digests.py).
 
 Comments are written whenever the newest revision is reached (env.py); this revision makes that happen the first time.
 
@@ -39,6 +40,8 @@ WITH_PATHS = {
     "rejected_artifact": ("artifact", "path", "reason_code", "digest"),
 }
 
+HASHED = {"artifact", "path", "source_folder"}
+
 ATTEMPT = ("org", "repository_id", "run_id", "run_attempt")
 
 
@@ -46,7 +49,7 @@ def upgrade() -> None:
     if not is_postgres():
         return
     for table, columns in WITH_PATHS.items():
-        hashed = [f"hashtextextended({each}, 0)" if each == "path" else each for each in (*ATTEMPT, *columns)]
+        hashed = [f"hashtextextended({each}, 0)" if each in HASHED else each for each in (*ATTEMPT, *columns)]
         op.execute(f"alter table core.{table} drop constraint {table}_pkey")
         op.execute(f"create unique index {table}_key on core.{table} ({', '.join(hashed)})")
     for table in REPLACED:

@@ -10,9 +10,9 @@ import psycopg2
 import pytest
 
 from flakeguard_pipeline.domain.errors import FlakeGuardError, WarehouseError, WarehouseLockedError
+from flakeguard_pipeline.postgres_address import without_password
 from flakeguard_pipeline.warehouse import migrate, migration_session
 from flakeguard_pipeline.warehouse.connection import Warehouse
-from flakeguard_pipeline.warehouse.driver_errors import without_password
 from flakeguard_pipeline.warehouse.revisions import history
 from tests.support.migrated import catalogue, contents, fill, with_migration
 from tests.support.postgres import PostgresDatabase, PostgresServer
@@ -140,13 +140,13 @@ def test_a_wrong_password_and_an_unreachable_server_are_one_line(postgres: Postg
     ],
 )
 def test_a_password_that_a_driver_quotes_is_blotted_out(url: str, said: str) -> None:
-    shown = without_password(said, Warehouse(url))
+    shown = without_password(said, url)
     assert "hun" not in shown
     assert "***" in shown
 
 
 def test_a_role_without_a_password_is_shown() -> None:
-    assert without_password("role me is unknown", Warehouse("postgresql://me@db/ci")) == "role me is unknown"
+    assert without_password("role me is unknown", "postgresql://me@db/ci") == "role me is unknown"
 
 
 def test_a_migrator_that_waits_too_long_says_who_holds_the_lock(
