@@ -32,7 +32,7 @@ def search(
     warehouse: str | None,
     config: Path | None,
 ) -> None:
-    r"""Find the failure signatures whose message has all words of TEXT, the most relevant first.
+    """Find the failure signatures whose message has all words of TEXT, the most relevant first.
 
     A word is a run of letters and digits, in any case; everything else only parts words. Messages that have the words
     one after the other come first, then shorter ones before longer ones.
@@ -44,6 +44,7 @@ def search(
     """
     require_place(form, out)
 
+    from flakeguard_pipeline.operations.asked_revision import explained_by_revision
     from flakeguard_pipeline.operations.searching import search_failures
     from flakeguard_pipeline.settings import load_settings
     from flakeguard_pipeline.warehouse.connection import Warehouse
@@ -57,5 +58,5 @@ def search(
         since=None if since is None else since.date(),
         limit=None if rows is None else rows + 1,
     )
-    with asked as answer:
+    with explained_by_revision(place), asked as answer:
         show_cut(answer, form, out, rows)
