@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from flakeguard_pipeline.warehouse.migration_steps import release_views
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -35,4 +37,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    release_views("core.checked_attempt")
     op.drop_table("checked_attempt", schema="core")
