@@ -7,7 +7,7 @@ from assets.core.loaded import TEST_EXECUTION
 from assets.groups import WAREHOUSE_POOL
 from assets.resources import Workspace, WorkspaceResource
 from flakeguard_pipeline.domain.errors import DataCheckFailedError
-from flakeguard_pipeline.quality.execution_suite import SUITE_NAME, SuiteResult, check_executions
+from flakeguard_pipeline.quality.execution_suite import SUITE_NAME, SuiteResult, check_changed_executions
 from flakeguard_pipeline.warehouse.builds import is_checked, record_check
 from flakeguard_pipeline.warehouse.load import core_version
 
@@ -23,7 +23,7 @@ FINDING_COLUMNS = ("expectation", "column", "unexpected", "examples")
     "wrong quarantine, so nothing is scored until it holds.",
 )
 def execution_suite(workspace: WorkspaceResource) -> dg.AssetCheckResult:
-    """Check everything that is loaded."""
+    """Check what was not found sound as it is now."""
     result = check_loaded(workspace.open())
     rows = [
         (finding.expectation, finding.column, finding.unexpected_count, ", ".join(finding.examples))
@@ -42,11 +42,11 @@ def execution_suite(workspace: WorkspaceResource) -> dg.AssetCheckResult:
 
 
 def check_loaded(place: Workspace) -> SuiteResult:
-    """Run the suite, which imports its library, and remember the result."""
+    """Run the suite on what has changed, and remember the result."""
     place.progress.stage("check", None)
     with place.warehouse.connect() as connection:
         version = core_version(connection)
-    result = check_executions(place.warehouse)
+    result = check_changed_executions(place.warehouse)
     with place.warehouse.connect() as connection:
         record_check(connection, SUITE_NAME, core_version=version, is_passed=result.is_passed, detail=result.detail())
     return result

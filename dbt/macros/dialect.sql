@@ -25,6 +25,15 @@
 
 {% macro spark__plain_timestamp() -%} timestamp_ntz {%- endmacro %}
 
+{# The Sunday of the week that begins on a day. #}
+{% macro week_end(week_start) -%}
+    {{ return(adapter.dispatch('week_end', 'flakeguard')(week_start)) }}
+{%- endmacro %}
+
+{% macro default__week_end(week_start) -%} {{ week_start }} + 6 {%- endmacro %}
+
+{% macro spark__week_end(week_start) -%} date_add({{ week_start }}, 6) {%- endmacro %}
+
 {# Texts of a group in one, in an order that is total. #}
 {% macro joined_text(text, separator, ordering) -%}
     {{ return(adapter.dispatch('joined_text', 'flakeguard')(text, separator, ordering)) }}

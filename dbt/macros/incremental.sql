@@ -46,9 +46,9 @@
         {%- if weeks | length == 0 -%}
             1 = 0
         {%- elif weeks | length > 60 -%}
-            {{ day }} between cast('{{ weeks[0] }}' as date) and cast('{{ weeks[-1] }}' as date) + 6
+            {{ day }} between cast('{{ weeks[0] }}' as date) and {{ week_end("cast('" ~ weeks[-1] ~ "' as date)") }}
         {%- else -%}
-            ({% for week in weeks %}{{ day }} between cast('{{ week }}' as date) and cast('{{ week }}' as date) + 6{{ ' or ' if not loop.last }}{% endfor %})
+            ({% for week in weeks %}{{ day }} between cast('{{ week }}' as date) and {{ week_end("cast('" ~ week ~ "' as date)") }}{{ ' or ' if not loop.last }}{% endfor %})
         {%- endif -%}
     {%- else -%}
         1 = 1

@@ -9,17 +9,21 @@ tables, through SQLAlchemy, and only counts and a few examples leave the databas
 
 import json
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, cast
 
 import duckdb
 import sqlalchemy as sa
 
-from flakeguard_pipeline.domain.digests import ID_HEX_DIGITS
+from flakeguard_pipeline.domain.digests import ID_HEX_DIGITS, stable_id
 from flakeguard_pipeline.domain.model import Outcome
 from flakeguard_pipeline.normalize.signatures import SIGNATURE_HEX_DIGITS
+from flakeguard_pipeline.quality.checked_attempts import executions_of, record_sound, unchecked
 from flakeguard_pipeline.warehouse import tables
 from flakeguard_pipeline.warehouse.connection import Connection, Warehouse
 from flakeguard_pipeline.warehouse.duckdb_connection import DuckDBConnection
@@ -34,6 +38,12 @@ another: milliseconds read as seconds turn an hour into six weeks."""
 EARLIEST_START = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_START = datetime(9999, 12, 31, tzinfo=UTC)
 """What every reader of the warehouse can represent; a clock that was never set shows 1970 and is let pass."""
+
+LARGEST_CHANGED_SHARE = 0.25
+"""Up to this share of the run attempts, what has changed is copied for the check, which then reads nothing else; from
+there on the copy would take longer, and more room, than looking at everything."""
+
+CHOSEN = "changed_execution"
 
 MAX_EXAMPLES = 5
 MAX_EXAMPLE_CHARACTERS = 300
@@ -107,7 +117,7 @@ _ROW_RULES = (
 
 
 def check_executions(warehouse: Warehouse) -> SuiteResult:
-    """Hold `core.test_execution` against its suite; an empty table passes.
+    """Hold all of `core.test_execution` against its suite; an empty table passes.
 
     The warehouse stays open, and other processes out, for the length of the call.
 
@@ -117,8 +127,50 @@ def check_executions(warehouse: Warehouse) -> SuiteResult:
     """
     _import_great_expectations()
     with warehouse.connect() as connection:
-        rows = int(connection.value(f"select count(*) from {SUITE_NAME}"))  # noqa: S608 - a constant
-        count, findings = _validate(warehouse, connection)
+        return _check(warehouse, connection, chosen="")
+
+
+def check_changed_executions(warehouse: Warehouse) -> SuiteResult:
+    """Hold the executions of the run attempts that were not found sound as they are now against the suite.
+
+    What passes is remembered, in the order that a kill makes up for: it is checked again. So all executions of `core`
+    are sound after a pass, though only the changed ones were read. Where many have changed the whole table is looked
+    at. `rows` counts what was looked at.
+
+    Raises:
+        WarehouseLockedError: another process holds the warehouse.
+        WarehouseError: the warehouse cannot be opened.
+    """
+    known = {"suite_name": SUITE_NAME, "suite_digest": suite_digest()}
+    asked = unchecked(**known)
+    with warehouse.connect() as connection:
+        if connection.read(asked).is_empty():
+            return SuiteResult(is_passed=True, expectations=0, rows=0, findings=())
+    _import_great_expectations()
+    with warehouse.connect() as connection:
+        changed = connection.read(asked)
+        loaded = int(connection.value(f"select count(*) from {name_of(tables.run_attempt)}"))  # noqa: S608
+        is_whole = changed.height > loaded * LARGEST_CHANGED_SHARE
+        result = _check(warehouse, connection, chosen="" if is_whole else executions_of(asked))
+        if result.is_passed:
+            record_sound(connection, changed, **known)
+    return result
+
+
+def suite_digest() -> str:
+    """Return a digest of all that decides what the suite finds: this text, what it names, and who evaluates it."""
+    columns = [f"{column.name} {column.nullable}" for column in tables.test_execution.columns]
+    named = [str(ID_HEX_DIGITS), str(SIGNATURE_HEX_DIGITS), *(outcome.value for outcome in Outcome)]
+    return stable_id(
+        [SUITE_NAME, Path(__file__).read_text(encoding="utf-8"), version("great-expectations"), *columns, *named]
+    )
+
+
+def _check(warehouse: Warehouse, connection: Connection, *, chosen: str) -> SuiteResult:
+    """Check the executions that a query chooses; all of them where it is empty."""
+    relation = f"({chosen}) as execution" if chosen else SUITE_NAME
+    rows = int(connection.value(f"select count(*) from {relation}"))  # noqa: S608 - our own query
+    count, findings = _validate(warehouse, connection, chosen)
     return SuiteResult(is_passed=not findings, expectations=count, rows=rows, findings=findings)
 
 
@@ -129,25 +181,26 @@ def _import_great_expectations() -> None:
         import great_expectations.expectations  # noqa: F401
 
 
-def _validate(warehouse: Warehouse, connection: Connection) -> tuple[int, tuple[Finding, ...]]:
+def _validate(warehouse: Warehouse, connection: Connection, chosen: str) -> tuple[int, tuple[Finding, ...]]:
     """Return how many expectations there are and which do not hold."""
     import great_expectations as gx
 
-    batch = _batch(warehouse, connection)
     suite = gx.ExpectationSuite(SUITE_NAME, expectations=_expectations())
-    # SUMMARY returns counts and some examples; COMPLETE would fetch every unexpected row.
-    validated = batch.validate(suite, result_format="SUMMARY")
+    with _batch(warehouse, connection, chosen) as batch:
+        # SUMMARY returns counts and some examples; COMPLETE would fetch every unexpected row.
+        validated = batch.validate(suite, result_format="SUMMARY")
     findings = []
     for result in validated.results:
         if result.success:
             continue
         rule = next((each for each in _ROW_RULES if each.name == result.expectation_config.meta["name"]), None)
-        findings.append(_finding(result) if rule is None else _row_finding(result, rule, connection))
+        findings.append(_finding(result) if rule is None else _row_finding(result, rule, connection, chosen))
     return len(suite.expectations), tuple(sorted(findings, key=lambda each: (each.expectation, each.column)))
 
 
-def _batch(warehouse: Warehouse, connection: Connection) -> Any:
-    """Return the table as Great Expectations sees it, with everything of its own in memory only."""
+@contextmanager
+def _batch(warehouse: Warehouse, connection: Connection, chosen: str) -> Iterator[Any]:
+    """Yield what is checked as Great Expectations sees it, with everything of its own in memory only."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import (
         DataContextConfig,
@@ -166,19 +219,36 @@ def _batch(warehouse: Warehouse, connection: Connection) -> Any:
         ),
     )
     # Connections are made by a function: nothing stands in the URL that Great Expectations would take for a variable of
-    # its configuration, or show, and nothing is open once they are closed.
-    scheme, connect = _postgres(warehouse) if warehouse.dialect == "postgres" else _duckdb(connection)
+    # its configuration, or show, and nothing is open once they are closed. It takes some seventy of them, so where a
+    # copy is looked at, which belongs to one session, all are that one.
+    scheme, connect = _postgres(warehouse, chosen) if warehouse.dialect == "postgres" else _duckdb(connection, chosen)
+    kept: list[Any] = []
+
+    def only_one() -> Any:
+        if not kept:
+            kept.append(connect())
+        return kept[0]
+
     source = context.data_sources.add_sql(
-        name="warehouse", connection_string=f"{scheme}://", kwargs={"creator": connect, "poolclass": sa.pool.NullPool}
+        name="warehouse",
+        connection_string=f"{scheme}://",
+        kwargs={"creator": only_one, "poolclass": sa.pool.StaticPool}
+        if chosen
+        else {"creator": connect, "poolclass": sa.pool.NullPool},
     )
     # Great Expectations has no regular expressions for DuckDB by name. Postgres' operator `~` does in DuckDB what
     # it does there, for patterns anchored at both ends.
     source.get_execution_engine().dialect_module = postgresql
-    asset = source.add_table_asset(SUITE_NAME, table_name=tables.test_execution.name)
-    return asset.add_batch_definition_whole_table("all").get_batch()
+    asset = source.add_table_asset(SUITE_NAME, table_name=CHOSEN if chosen else tables.test_execution.name)
+    try:
+        yield asset.add_batch_definition_whole_table("all").get_batch()
+    finally:
+        source.get_execution_engine().engine.dispose()
+        for session in kept:
+            session.close()
 
 
-def _duckdb(connection: Connection) -> tuple[str, Callable[[], Any]]:
+def _duckdb(connection: Connection, chosen: str) -> tuple[str, Callable[[], Any]]:
     """Return cursors of a connection that is open already: there is no second lock to wait for."""
     from duckdb_sqlalchemy import ConnectionWrapper
 
@@ -189,19 +259,35 @@ def _duckdb(connection: Connection) -> tuple[str, Callable[[], Any]]:
         cursor.execute("set timezone = 'UTC'")
         # Naming the schema in the asset is deprecated; a schema in a URL is not known to the generic SQL source.
         cursor.execute(f"set schema = '{tables.test_execution.schema}'")
+        if chosen:
+            cursor.execute(_choosing(chosen))
         return ConnectionWrapper(cursor)
 
     return _DUCKDB, connect
 
 
-def _postgres(warehouse: Warehouse) -> tuple[str, Callable[[], Any]]:
+def _postgres(warehouse: Warehouse, chosen: str) -> tuple[str, Callable[[], Any]]:
     """Return sessions of the driver that Great Expectations knows."""
     from flakeguard_pipeline.warehouse.postgres_session import psycopg2_session
 
     sa.dialects.registry.register(_POSTGRES, _BUFFERED, "BufferedPostgres")
-    return _POSTGRES, lambda: psycopg2_session(
-        warehouse.url, search_path=str(tables.test_execution.schema), read_only=True
-    )
+
+    def connect() -> Any:
+        schema = str(tables.test_execution.schema)
+        session = psycopg2_session(warehouse.url, search_path=schema, read_only=not chosen)
+        if chosen:
+            with session.cursor() as cursor:
+                cursor.execute(_choosing(chosen))
+            session.commit()
+            session.set_session(readonly=True)
+        return session
+
+    return _POSTGRES, connect
+
+
+def _choosing(chosen: str) -> str:
+    """Return the statement that keeps what is chosen for one session: every expectation would choose it anew."""
+    return f"create temporary table {CHOSEN} as {chosen}"
 
 
 def _expectations() -> list[Any]:
@@ -256,13 +342,14 @@ def _finding(result: Any) -> Finding:
     return Finding(name, column, 0, _not_evaluated(result))
 
 
-def _row_finding(result: Any, rule: _RowRule, connection: Connection) -> Finding:
+def _row_finding(result: Any, rule: _RowRule, connection: Connection, chosen: str) -> Finding:
     """Return what a broken rule says, with some of the rows that break it."""
     if "observed_value" not in result.result:
         return Finding(rule.name, rule.column, 0, _not_evaluated(result))
+    named = f"with {CHOSEN} as ({chosen}) " if chosen else ""
+    broken = rule.query.format(batch=CHOSEN if chosen else SUITE_NAME)
     rows = connection.read(
-        f"select distinct * from ({rule.query.format(batch=SUITE_NAME)}) as broken "  # noqa: S608 - constants
-        f"order by {rule.order} limit {MAX_EXAMPLES}"
+        f"{named}select distinct * from ({broken}) as broken order by {rule.order} limit {MAX_EXAMPLES}"  # noqa: S608
     )
     return Finding(rule.name, rule.column, int(result.result["observed_value"]), _examples(rows.to_dicts()))
 

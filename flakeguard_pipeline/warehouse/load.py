@@ -16,15 +16,17 @@ from flakeguard_pipeline.warehouse import tables
 from flakeguard_pipeline.warehouse.connection import Connection
 from flakeguard_pipeline.warehouse.queries import query
 
-REPLACED = (
+TOLD_BY = (
     tables.run_attempt,
     tables.job,
     tables.raw_artifact,
     tables.report,
     tables.report_issue,
     tables.rejected_artifact,
-    tables.test_execution,
 )
+"""Small tables whose rows belong to one run attempt each. No attempt has executions without a row in one of them."""
+
+REPLACED = (*TOLD_BY, tables.test_execution)
 """Tables whose rows belong to one run attempt each."""
 
 _POLARS: dict[type[Any], pl.DataType | type[pl.DataType]] = {
@@ -62,15 +64,42 @@ def replacing_attempts(connection: Connection, replaced: pl.DataFrame, *, defaul
         default_branch: the configured default branch, for repositories that declare none.
     """
     with connection.transaction(), connection.frame("_replaced", replaced):
-        for table in REPLACED:
-            connection.execute(
-                f"delete from {name_of(table)} as t using _replaced as r "  # noqa: S608 - names from our metadata
-                "where t.repository_id = r.repository_id and t.run_id = r.run_id and t.run_attempt = r.run_attempt"
-            )
+        # before anything is deleted
+        loaded = _loaded_before(connection)
+        for table in TOLD_BY:
+            _delete(connection, table, "_replaced")
+        if loaded.height:
+            with connection.frame("_loaded", loaded):
+                _delete(connection, tables.test_execution, "_loaded")
         with _written_as_it_comes(connection):
             yield
         connection.execute(query("refresh_repository_delete"))
         connection.execute(query("refresh_repository_insert"), {"default_branch": default_branch or ""})
+
+
+def _loaded_before(connection: Connection) -> pl.DataFrame:
+    """Return those of the batch's run attempts of which anything is loaded: only they can have executions.
+
+    Most batches bring new attempts alone, and there is no index in the embedded warehouse to find by that nothing of
+    them is there: the ids of all executions would be read. All rows of an attempt were loaded in one transaction, so
+    the small tables know of each. One of them would do; all are asked, so that an attempt of which somebody deleted
+    some rows is replaced whole, too.
+    """
+    known = " union all ".join(
+        f"select {', '.join(tables.REPLACED_BY)} from {name_of(table)}"  # noqa: S608 - names from our metadata
+        for table in TOLD_BY
+    )
+    columns = ", ".join(f"r.{name}" for name in tables.REPLACED_BY)
+    same = " and ".join(f"known.{name} = r.{name}" for name in tables.REPLACED_BY)
+    return connection.read(
+        f"select distinct {columns} from _replaced as r inner join ({known}) as known on {same}"  # noqa: S608
+    )
+
+
+def _delete(connection: Connection, table: sa.Table, attempts: str) -> None:
+    """Delete the rows of run attempts that a relation names, whatever their org."""
+    same = " and ".join(f"t.{name} = r.{name}" for name in tables.REPLACED_BY)
+    connection.execute(f"delete from {name_of(table)} as t using {attempts} as r where {same}")  # noqa: S608
 
 
 @contextmanager

@@ -370,6 +370,20 @@ data_check_result = _table(
     writer="asset checks of group `core`",
 )
 
+checked_attempt = _table(
+    "checked_attempt",
+    "core",
+    _org(),
+    _repository_id(),
+    *_attempt(),
+    _text("suite_name", "the suite of expectations that its executions met"),
+    _text("suite_digest", "digest of the suite as it was then; under another one it is checked again"),
+    _text("load_digest", "the load digest that it was checked with; under another one it is checked again"),
+    key=(*ATTEMPT_KEY, "suite_name"),
+    grain="one row per run attempt and suite whose expectations its executions met",
+    writer="asset checks of group `core`",
+)
+
 dbt_build = _table(
     "dbt_build",
     "flakiness",

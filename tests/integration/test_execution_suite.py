@@ -3,26 +3,31 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from flakeguard_pipeline.domain.model import Outcome
 from flakeguard_pipeline.quality import execution_suite
+from flakeguard_pipeline.quality.checked_attempts import record_sound, unchecked
 from flakeguard_pipeline.quality.execution_suite import (
     ATTEMPT_IS_LOADED,
     LONGEST_DURATION,
     NO_SIGNATURE_WITHOUT_FAILURE,
     Finding,
     SuiteResult,
+    check_changed_executions,
     check_executions,
 )
 from flakeguard_pipeline.warehouse import load, tables
 from flakeguard_pipeline.warehouse.connection import Warehouse
 from flakeguard_pipeline.warehouse.migrate import upgrade
+from flakeguard_pipeline.warehouse.postgres_session import close_pools
+from tests.support.rolled_up import make_tables
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
@@ -81,6 +86,23 @@ ATTEMPT: dict[str, Any] = {
     "is_partial": False,
     "passed_over_files": 0,
     "load_digest": "d" * 32,
+}
+
+REPORT: dict[str, Any] = {
+    "org": "acme",
+    "repository_id": "github:1",
+    "run_id": "7",
+    "run_attempt": 1,
+    "report_id": "a" * 32,
+    "artifact": "reports",
+    "path": "r.xml",
+    "job_id": "",
+    "variant": "",
+    "digest": "e" * 64,
+    "size_bytes": 1,
+    "dialect": "pytest",
+    "executions": 40,
+    "is_whole": True,
 }
 
 SOUND: list[dict[str, Any]] = [
@@ -292,3 +314,86 @@ def test_the_file_is_free_after_a_failure_too(tmp_path: Path):
 def test_importing_the_check_does_not_import_great_expectations(module: str):
     script = f"import sys, {module}; sys.exit('great_expectations' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+# -- what has changed ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def history(request: pytest.FixtureRequest, tmp_path: Path, empty: Path) -> Iterator[Warehouse]:
+    """Ten run attempts that are known to be sound."""
+    if request.param == "duckdb":
+        path = tmp_path / "history.duckdb"
+        path.write_bytes(empty.read_bytes())
+        warehouse = Warehouse(str(path))
+    else:
+        warehouse = Warehouse(request.getfixturevalue("postgres").url)
+        make_tables(warehouse)
+    for run in range(10):
+        load_attempt(warehouse, str(run), *SOUND)
+    known = {"suite_name": execution_suite.SUITE_NAME, "suite_digest": execution_suite.suite_digest()}
+    with warehouse.connect() as connection:
+        record_sound(connection, connection.read(unchecked(**known)), **known)
+    yield warehouse
+    if request.param == "postgres":
+        close_pools()
+
+
+def load_attempt(warehouse: Warehouse, run_id: str, *executions: Mapping[str, Any], digest: str = "d") -> None:
+    replaced = pl.DataFrame({"repository_id": ["github:1"], "run_id": [run_id], "run_attempt": [1]})
+    attempt = ATTEMPT | {"run_id": run_id, "load_digest": digest}
+    rows = [each | {"run_id": run_id} for each in executions]
+    with warehouse.connect() as connection, load.replacing_attempts(connection, replaced, default_branch=None):
+        connection.insert("core.run_attempt", load.frame_of(tables.run_attempt, [attempt]))
+        connection.insert("core.test_execution", load.frame_of(tables.test_execution, rows))
+        connection.insert("core.report", load.frame_of(tables.report, [REPORT | {"run_id": run_id}]))
+
+
+def test_only_what_has_changed_is_looked_at(history: Warehouse) -> None:
+    unchanged = check_changed_executions(history)
+    assert (unchanged.is_passed, unchanged.rows) == (True, 0)
+    load_attempt(history, "3", *SOUND[:7], digest="other")
+    load_attempt(history, "99", *SOUND[:5])
+    changed = check_changed_executions(history)
+    assert (changed.is_passed, changed.rows) == (True, 12)
+    assert changed.expectations > len(tables.test_execution.columns)
+    assert check_changed_executions(history).rows == 0
+
+
+def test_what_is_not_sound_is_found_until_it_is_loaded_again(history: Warehouse) -> None:
+    load_attempt(history, "3", *SOUND, SOUND[3], digest="other")
+    load_attempt(history, "4", EXECUTION | {"outcome": "odd"}, digest="other")
+    broken = {"expect_compound_columns_to_be_unique", "expect_column_values_to_be_in_set"}
+    for _ in range(2):
+        result = check_changed_executions(history)
+        assert {finding.expectation for finding in result.findings} == broken
+    load_attempt(history, "4", *SOUND, digest="mended")
+    assert {finding.column for finding in check_changed_executions(history).findings} == {KEY}
+    load_attempt(history, "3", *SOUND, digest="mended")
+    assert check_changed_executions(history).is_passed
+    assert check_executions(history).is_passed
+
+
+def test_executions_without_a_run_attempt_are_found_by_their_report(history: Warehouse) -> None:
+    with history.connect() as connection:
+        connection.execute("delete from core.run_attempt where run_id = '3'")
+    (finding,) = check_changed_executions(history).findings
+    assert (finding.expectation, finding.unexpected_count) == (ATTEMPT_IS_LOADED, len(SOUND))
+    assert '"run_id": "3"' in finding.examples[0]
+
+
+def test_another_suite_looks_at_everything_again(history: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution_suite, "suite_digest", lambda: "another")
+    assert check_changed_executions(history).rows == 400
+    assert check_changed_executions(history).rows == 0
+
+
+def test_an_attempt_that_is_loaded_again_meanwhile_is_not_taken_for_sound(history: Warehouse) -> None:
+    known = {"suite_name": execution_suite.SUITE_NAME, "suite_digest": execution_suite.suite_digest()}
+    load_attempt(history, "3", *SOUND[:7], digest="read")
+    with history.connect() as connection:
+        read = connection.read(unchecked(**known))
+    load_attempt(history, "3", *SOUND[:9], digest="newer")
+    with history.connect() as connection:
+        record_sound(connection, read, **known)
+    assert check_changed_executions(history).rows == 9

@@ -16,8 +16,6 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from assets.dbt_project import DBT_EXECUTABLE
-from flakeguard_pipeline.bundled import bundled
 from flakeguard_pipeline.cli import cli
 from flakeguard_pipeline.operations.asking import ask
 from flakeguard_pipeline.simulator.model import SimulatedHistory, TruthKind
@@ -590,18 +588,3 @@ def test_without_a_warehouse_there_is_nothing_to_ask(asked: Asked) -> None:
     assert ended.status == 2
     assert "there is no warehouse at none.duckdb; `flakeguard run` makes it" in ended.err
     assert not asked.warehouse.path.with_name("none.duckdb").exists()
-
-
-# -- dbt's own tests -----------------------------------------------------------------------------------------
-
-
-def test_the_unit_tests_of_the_dbt_models_hold(asked: Asked, tmp_path: Path) -> None:
-    project = str(bundled("dbt"))
-    command = [DBT_EXECUTABLE, "test", "--select", "test_type:unit", "--project-dir", project]
-    command += ["--profiles-dir", project, "--target-path", str(tmp_path), "--log-path", str(tmp_path)]
-    command += ["--vars", json.dumps({"duckdb_path": str(asked.warehouse.path)})]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    pages = (bundled("dbt") / "models").glob("*/unit_tests.yml")
-    units = sum(page.read_text(encoding="utf-8").count("  - name: ") for page in pages)
-    assert f"PASS={units} " in done.stdout
