@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from flakeguard_pipeline.domain.digests import stable_id
 from flakeguard_pipeline.landing.zone import LandedFolder
 
-READER_VERSION = 3
+READER_VERSION = 4
 """Raise it when the same bytes yield other rows: every run attempt is then loaded again from the landing zone."""
 
 NAME_PREFIX = "name:"

@@ -17,7 +17,7 @@ from flakeguard_pipeline.domain.digests import stable_id
 from flakeguard_pipeline.operations.repositories import Repository, for_each, outdated
 from flakeguard_pipeline.progress import Progress, Silent
 from flakeguard_pipeline.settings import InferenceSwitches
-from flakeguard_pipeline.warehouse import builds
+from flakeguard_pipeline.warehouse import builds, load
 from flakeguard_pipeline.warehouse.connection import Connection, Warehouse
 from flakeguard_pipeline.warehouse.queries import query
 
@@ -74,6 +74,9 @@ def infer_passes(
     teller = progress or Silent()
     digest = inference_digest(switches)
     due = outdated(warehouse, PART, digest, _forget)
+    if due:
+        with warehouse.connect() as connection:
+            load.refresh_statistics(connection)
     teller.stage("infer", len(due))
     done = for_each(due, lambda each: _infer(warehouse, each, switches, due[each]), teller)
     with warehouse.connect() as connection:

@@ -125,6 +125,17 @@ def replace_unattributed(connection: Connection, rows: pl.DataFrame) -> None:
         connection.insert(name_of(tables.rejected_artifact), rows)
 
 
+def refresh_statistics(connection: Connection) -> None:
+    """Let Postgres look at what was loaded, before it is asked for more than single rows.
+
+    It plans by what it knows of its tables, and looks at them by itself only a minute after a load: until then it takes
+    them for nearly empty, and works minutes at what takes a second. DuckDB knows its tables at any time.
+    """
+    if connection.dialect == "postgres":
+        for table in REPLACED:
+            connection.execute(f"analyze {name_of(table)}")
+
+
 def load_digests(connection: Connection) -> dict[tuple[str, str, int], str]:
     """Return what is loaded: load digests by (repository_id, run_id, run_attempt)."""
     frame = connection.read("select repository_id, run_id, run_attempt, load_digest from core.run_attempt")

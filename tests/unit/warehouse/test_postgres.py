@@ -391,3 +391,14 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(warehouse: Warehouse) -
 def test_a_connection_for_reading_refuses_to_write(warehouse: Warehouse) -> None:
     with warehouse.connect(read_only=True) as connection, pytest.raises(WarehouseError, match="takes no writes"):
         insert_job(connection)
+
+
+def test_a_server_knows_its_tables_before_they_are_asked_for_much(
+    warehouse: Warehouse, database: PostgresDatabase
+) -> None:
+    known = "select reltuples from pg_class where oid = 'core.job'::regclass"
+    with warehouse.connect() as connection:
+        connection.insert("core.job", load.frame_of(tables.job, [JOB]))
+        before = database.execute(known)
+        load.refresh_statistics(connection)
+    assert (before, database.execute(known)) == ([(-1.0,)], [(1.0,)])
