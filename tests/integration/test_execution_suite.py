@@ -286,7 +286,7 @@ def test_examples_are_few_and_detail_is_canonical(make: MakeWarehouse):
     assert len(finding.examples) == execution_suite.MAX_EXAMPLES
     detail = json.loads(result.detail())
     assert result.detail() == json.dumps(detail, sort_keys=True, separators=(",", ":"))
-    assert detail["findings"][0]["expectation"] == "expect_column_values_to_be_in_set"
+    assert detail[0]["expectation"] == "expect_column_values_to_be_in_set"
 
 
 def test_the_file_is_free_afterwards_and_nothing_is_left_behind(

@@ -1,4 +1,15 @@
-with executed as (
+-- a run attempt that has moved to another code version is there twice
+with changed_attempt as (
+    select distinct
+        org,
+        repository_id,
+        run_id,
+        run_attempt,
+        run_day
+    from {{ ref('int_changed_attempt') }}
+),
+
+executed as (
     select
         reported_test.org,
         reported_test.repository_id,
@@ -7,7 +18,7 @@ with executed as (
         reported_test.run_day,
         count(*) as test_variants
     from {{ ref('int_reported_test') }} as reported_test
-    inner join {{ ref('int_changed_attempt') }} as changed_attempt
+    inner join changed_attempt
         on
             reported_test.org = changed_attempt.org
             and reported_test.repository_id = changed_attempt.repository_id
@@ -29,7 +40,7 @@ failed as (
         count(distinct failure.test_key || '@' || failure.variant) as failed_test_variants,
         count(distinct failure.failure_signature) as signatures
     from {{ ref('int_reported_failure') }} as failure
-    inner join {{ ref('int_changed_attempt') }} as changed_attempt
+    inner join changed_attempt
         on
             failure.org = changed_attempt.org
             and failure.repository_id = changed_attempt.repository_id
