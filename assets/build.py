@@ -41,7 +41,8 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
 
     overrides = dict(resource_overrides or {})
     workspace = overrides.get("workspace", WorkspaceResource())
-    manifest = prepared_manifest(workspace.open().settings)
+    place = workspace.open()
+    manifest = prepared_manifest(place.settings, place.warehouse)
     return dg.Definitions(
         assets=[*PYTHON_ASSETS, *build_dbt_assets(manifest)],
         asset_checks=[execution_suite],

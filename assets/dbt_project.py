@@ -21,6 +21,8 @@ from flakeguard_pipeline.warehouse.connection import Warehouse
 DBT_EXECUTABLE = str(Path(sys.executable).with_name("dbt"))
 """dbt of this very environment, whatever PATH says."""
 
+PARTIAL_PARSE = "partial_parse.msgpack"
+"""Where dbt keeps what it parsed, in the folder that it writes to."""
 
 PASSWORD_VARIABLE = "DBT_ENV_SECRET_POSTGRES_PASSWORD"  # noqa: S105 - a name, no password
 """How dbt gets the password: it shows no variable whose name begins so, neither in logs nor in what it leaves."""
@@ -83,8 +85,10 @@ def _build_folder(settings: Settings) -> Path:
     return (settings.home / "dbt-build").absolute()
 
 
-def prepared_manifest(settings: Settings) -> Path:
+def prepared_manifest(settings: Settings, warehouse: Warehouse) -> Path:
     """Return the manifest of the dbt project, parsed anew when the project or dbt has changed.
+
+    What dbt learned on the way is left where the first build looks for it, which need not parse a second time then.
 
     Raises:
         OperationError: dbt cannot parse the project.
@@ -97,11 +101,14 @@ def prepared_manifest(settings: Settings) -> Path:
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         project = str(bundled("dbt"))
         command = [DBT_EXECUTABLE, "--quiet", "parse", "--project-dir", project, "--profiles-dir", project]
+        command += ["--target", warehouse.dialect, "--vars", variables(settings, warehouse)]
         command += ["--target-path", scratch, "--log-path", scratch]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
         parsed = Path(scratch) / "manifest.json"
         if done.returncode != 0 or not parsed.exists():
             raise OperationError(f"dbt cannot parse the project {project}: {(done.stdout + done.stderr).strip()}")
+        target_path(settings).mkdir(exist_ok=True)
+        Path(scratch, PARTIAL_PARSE).replace(target_path(settings) / PARTIAL_PARSE)
         parsed.replace(manifest)
     return manifest
 

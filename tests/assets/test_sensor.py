@@ -18,10 +18,10 @@ from tests.support.places import Place
 
 @pytest.fixture(autouse=True)
 def warehouse_is_out_of_bounds(monkeypatch: pytest.MonkeyPatch, place: Place):
-    def refuse(self: Warehouse, *, read_only: bool) -> None:
+    def refuse(self: Warehouse, *, read_only: bool = False) -> None:
         raise AssertionError(f"the sensor opened the warehouse {self.url}")
 
-    monkeypatch.setattr(Warehouse, "_open", refuse)
+    monkeypatch.setattr(Warehouse, "connect", refuse)
     yield
     assert not place.warehouse.path.exists()
 
