@@ -1,6 +1,6 @@
 """Score a repository: roll-up in, health snapshot and its evidence out."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -23,9 +23,10 @@ def score_repository(
     it; so a kill leaves the former scoring, whole.
     """
     key = {"org": repository.org, "repository_id": repository.repository_id}
+    asked = {**key, "as_of": as_of, "opened_at": as_of - timedelta(days=parameters.window_days)}
     with warehouse.connect() as connection:
-        rollup = connection.read(query("rollup_of_repository"), {**key, "as_of": as_of})
-        inferred = connection.read(query("inferred_of_repository"), {**key, "as_of": as_of})
+        rollup = connection.read(query("rollup_of_repository"), asked)
+        inferred = connection.read(query("inferred_of_repository"), asked)
     scoring = score(rollup, as_of=as_of, parameters=parameters, inferred=inferred)
     evidence = scoring.evidence.with_columns(pl.lit(as_of).cast(pl.Datetime("us", "UTC")).alias("as_of"))
     pointer = pl.DataFrame([{**key, "as_of": as_of}], schema_overrides={"as_of": pl.Datetime("us", "UTC")})

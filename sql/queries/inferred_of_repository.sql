@@ -1,12 +1,17 @@
 -- The inferred passes of one repository, as known at one moment.
--- Grain: one row per test variant and run attempt. Parameters: $org, $repository_id, $as_of.
+-- Grain: one row per test variant and run attempt. Parameters: $org, $repository_id, $as_of, $opened_at (the window's
+-- begin, which is not in it; what is older counts nowhere).
 -- The workflow is a label of the variant only from when on a second workflow is known to hold the test.
 with known as (
     select
         *,
         case when shared_known_at > $as_of then base_variant else variant end as known_variant
     from intermediate.int_inferred_pass
-    where org = $org and repository_id = $repository_id and known_at <= $as_of
+    where
+        org = $org
+        and repository_id = $repository_id
+        and known_at <= $as_of
+        and run_started_at > $opened_at
 )
 
 select

@@ -108,9 +108,11 @@ def seen(connection: Connection) -> dict[str, pl.DataFrame]:
 
 
 def health(connection: Connection) -> pl.DataFrame:
-    rollup = connection.read(query("rollup_of_repository"), {**KEY, "as_of": AS_OF})
-    inferred = connection.read(query("inferred_of_repository"), {**KEY, "as_of": AS_OF})
-    return score(rollup, as_of=AS_OF, parameters=ScoringParameters(), inferred=inferred).health
+    parameters = ScoringParameters()
+    asked = {**KEY, "as_of": AS_OF, "opened_at": AS_OF - timedelta(days=parameters.window_days)}
+    rollup = connection.read(query("rollup_of_repository"), asked)
+    inferred = connection.read(query("inferred_of_repository"), asked)
+    return score(rollup, as_of=AS_OF, parameters=parameters, inferred=inferred).health
 
 
 @pytest.fixture(scope="module")
