@@ -3,7 +3,7 @@
 `python -m benchmarks.history FOLDER` simulates a year of CI (100 million executions, 200,000 test variants) straight
 into a DuckDB warehouse in FOLDER, some 10 GB, and rolls it up month by month; after each month it measures one more
 day. That takes an hour or more, and goes on where it was stopped. `--months` ends it earlier, `--score` scores what is
-there, `--questions` asks the documented questions of it. Belongs here: measuring. benchmarks/README.md tells how to
+there, `--questions` asks the documented questions of it, and `--more-days` measures further days. Belongs here: measuring. benchmarks/README.md tells how to
 read it.
 """
 
@@ -54,8 +54,12 @@ class Place:
         return moment.date() if moment else None
 
 
-def build(place: Place) -> tuple[float, float, int, dict[str, float]]:
-    """Roll up what is new; return seconds in all, seconds of the models, peak memory in MB, seconds by model."""
+ROLL_UPS = ("--exclude", "tag:scores")
+MARTS = ("--select", "tag:scores")
+
+
+def build(place: Place, *chosen: str) -> tuple[float, float, int, dict[str, float]]:
+    """Build the chosen models; return seconds in all, seconds of the models, peak memory in MB, seconds by model."""
     from assets.dbt_project import DBT_EXECUTABLE
     from flakeguard_pipeline.bundled import bundled
 
@@ -63,7 +67,7 @@ def build(place: Place) -> tuple[float, float, int, dict[str, float]]:
     told = {"workflow_label": "auto", "tested_rows": "changed", "duckdb_path": str(place.warehouse.path.absolute())}
     project = str(bundled("dbt"))
     command = [DBT_EXECUTABLE, "--quiet", "build", "--project-dir", project, "--profiles-dir", project]
-    command += ["--exclude", "tag:scores", "--exclude-resource-type", "unit_test", "--vars", json.dumps(told)]
+    command += [*chosen, "--exclude-resource-type", "unit_test", "--vars", json.dumps(told)]
     command += ["--target-path", str(target), "--log-path", str(target)]
     started = time.perf_counter()
     process = subprocess.Popen(command)
@@ -92,7 +96,7 @@ def one_more_day(place: Place, members: list[Repository], day: date, history: in
     sender.close()
     count, load_seconds, load_mb = receiver.recv()
     process.join()
-    build_seconds, model_seconds, build_mb, by_model = build(place)
+    build_seconds, model_seconds, build_mb, by_model = build(place, *ROLL_UPS)
     slowest = sorted(by_model.items(), key=lambda each: -each[1])[:6]
     place.note(
         {
@@ -133,10 +137,19 @@ def months(place: Place, scale: Scale, number: int) -> None:
         for day in _days(first, end):
             load_rows(place.warehouse, rows_of_day(members, day))
         loaded = time.perf_counter() - started
-        seconds, *_ = build(place)
+        seconds, *_ = build(place, *ROLL_UPS)
         print(f"month {month + 1}: written in {loaded:.0f} s, rolled up in {seconds:.0f} s", flush=True)
         # the second is measured: the first brings caches and the file into their usual state
         one_more_day(place, members, end, executions(place))
+
+
+def more_days(place: Place, scale: Scale, number: int) -> None:
+    """Measure further days on what is there, such as on a quiet machine."""
+    members = list(repositories(scale))
+    for _ in range(number):
+        last = place.last_day()
+        assert last is not None
+        one_more_day(place, members, last + timedelta(days=1), executions(place))
 
 
 def _days(first: date, end: date) -> Iterator[date]:
@@ -157,7 +170,9 @@ def score(place: Place) -> None:
     for each in known(place.warehouse):
         started = time.perf_counter()
         score_repository(place.warehouse, each, as_of=as_of, parameters=ScoringParameters())
-        print(f"scored {each.full_name} in {time.perf_counter() - started:.1f} s", flush=True)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(f"scored {each.full_name} in {time.perf_counter() - started:.1f} s; {peak} MB so far", flush=True)
+    build(place, *MARTS)
 
 
 def questions(place: Place) -> None:
@@ -167,10 +182,12 @@ def questions(place: Place) -> None:
     slow = 0
     with place.warehouse.connect() as connection:
         moment = connection.value("select max(updated_at) from core.run_attempt")
+        pull_request = connection.value("select coalesce(max(pr_number), 1) from core.run_attempt")
         run_id = connection.value("select max(run_id) from core.run_attempt where conclusion = 'failure'")
         message = connection.value("select max(failure_message) from core.test_execution where failure_message <> ''")
         examples = {
             "run_id": run_id,
+            "pull_request": str(pull_request),
             "message": message,
             "as_of": moment.isoformat(),
             "since": moment.date().isoformat(),
@@ -212,6 +229,7 @@ def main() -> None:
     parser.add_argument("--months", type=int, default=12)
     parser.add_argument("--repositories", type=int, default=Scale.repositories)
     parser.add_argument("--tests", type=int, default=Scale.tests)
+    parser.add_argument("--more-days", type=int, help="measure as many further days on what is there")
     parser.add_argument("--score", action="store_true", help="score what is there, which the questions show")
     parser.add_argument("--questions", action="store_true", help="ask what is there, and load nothing")
     options = parser.parse_args()
@@ -220,8 +238,11 @@ def main() -> None:
         score(place)
     if options.questions:
         questions(place)
-    if not options.score and not options.questions:
-        months(place, Scale(options.repositories, options.tests), options.months)
+    scale = Scale(options.repositories, options.tests)
+    if options.more_days:
+        more_days(place, scale, options.more_days)
+    if not options.score and not options.questions and not options.more_days:
+        months(place, scale, options.months)
         verdict(place)
 
 
