@@ -3,8 +3,8 @@
 `python -m benchmarks.history FOLDER` simulates a year of CI (100 million executions, 200,000 test variants) straight
 into a DuckDB warehouse in FOLDER, some 10 GB, and rolls it up month by month; after each month it measures one more
 day. That takes an hour or more, and goes on where it was stopped. `--months` ends it earlier, `--score` scores what is
-there, `--questions` asks the documented questions of it, and `--more-days` measures further days. Belongs here: measuring. benchmarks/README.md tells how to
-read it.
+there, `--questions` asks the documented questions of it, and `--more-days` measures further days. Belongs here:
+measuring. benchmarks/README.md tells how to read it.
 """
 
 import argparse

@@ -24,10 +24,15 @@ gives the same answer until the next run.
 
 A question is one statement for both engines and gives the same rows on each; where an engine needed another, it would
 be `NAME.postgres.sql` beside `NAME.sql`. Questions read roll-ups and marts, never `core.test_execution`, but for
-`slowed_tests`: a median cannot be made of sums. What grows with history is bounded by run or by day where the question
-is, and what is not asks about all of history: `failure_signatures` and `known_failure` read every failure (not every
-execution). On Postgres the indexes that this needs are made with the tables and the roll-ups.
-On DuckDB there is no index to make: rows of a day lie together, and a scan skips what its conditions rule out.
+`slowed_tests`: a median cannot be made of sums. On Postgres the indexes that this needs are made with the tables and
+the roll-ups. On DuckDB there is no index to make: rows of a day lie together, and a scan skips what its conditions rule
+out.
+
+How long an answer takes: most follow from some thousand rows and take milliseconds whatever the history.
+`failure_signatures` and `known_failure` read every failure (not every execution) of all of history.
+`default_branch_breakage`, `never_failing_tests`, `slowed_tests`, `slowest_suites` and `variant_only_failures` add up what
+each test did on each of many days, which no smaller table knows for the days that one may ask for: with 200,000 test
+variants that are executed daily they take about a second. Name a repository, or fewer days, to have it faster.
 
 For the words of failure messages there is [`flakeguard search`](search.md).
 
