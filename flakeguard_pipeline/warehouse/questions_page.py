@@ -30,9 +30,9 @@ out.
 
 How long an answer takes: most follow from some thousand rows and take milliseconds whatever the history.
 `failure_signatures` and `known_failure` read every failure (not every execution) of all of history.
-`default_branch_breakage`, `never_failing_tests`, `slowed_tests`, `slowest_suites` and `variant_only_failures` add up what
-each test did on each of many days, which no smaller table knows for the days that one may ask for: with 200,000 test
-variants that are executed daily they take about a second. Name a repository, or fewer days, to have it faster.
+`default_branch_breakage`, `never_failing_tests`, `slowed_tests`, `slowest_suites` and `variant_only_failures` add up
+what each test did on each of many days, which no smaller table knows for the days that one may ask for: with 200,000
+test variants that are executed daily they take about a second. Name a repository, or fewer days, to have it faster.
 
 For the words of failure messages there is [`flakeguard search`](search.md).
 
