@@ -3,12 +3,15 @@
 Two definitions, because the roll-ups feed the statistics and the marts show what these say.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+from packaging.version import Version
 
 from assets.checks.execution_suite import require_sound
 from assets.dbt_project import (
@@ -46,10 +49,25 @@ class Translator(DagsterDbtTranslator):
         return OWNERS
 
 
-def dbt_resource() -> DbtCliResource:
+class DbtCommand(DbtCliResource):
+    """dbt's command, without what dagster-dbt does for metadata that we do not ask for.
+
+    That is a second dbt in this process, for sizes and columns of tables, and a process that tells the version: three
+    seconds of each run. Where a later dagster-dbt calls these otherwise, it does them again, and nothing else changes.
+    """
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        return Version(version_of("dbt-core"))
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> Any:  # noqa: ARG002 - dagster-dbt's signature
+        return None
+
+
+def dbt_resource() -> DbtCommand:
     """Return dbt's command on the bundled project."""
     project = str(bundled("dbt"))
-    return DbtCliResource(project_dir=project, profiles_dir=project, dbt_executable=DBT_EXECUTABLE)
+    return DbtCommand(project_dir=project, profiles_dir=project, dbt_executable=DBT_EXECUTABLE)
 
 
 def build_dbt_assets(manifest: Path) -> list[dg.AssetsDefinition]:
