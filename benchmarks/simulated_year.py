@@ -28,6 +28,17 @@ FIRST_DAY = date(2025, 9, 1)
 VARIANTS = ("ubuntu-py311", "windows-py311")
 
 
+FIRST_RUN_ID = 17_400_000_000
+RUNS_A_SECOND = 60
+"""GitHub counts the runs of all repositories together, about so many a second: later runs have greater ids."""
+
+
+def _run_id(run: SimulatedRun) -> str:
+    seconds = int((run.created_at - midnight(FIRST_DAY)).total_seconds())
+    # the simulator's own count is each repository's, which would spread the ids of one day over all of a year's
+    return str(FIRST_RUN_ID + seconds * RUNS_A_SECOND + run.run_id % RUNS_A_SECOND)
+
+
 @dataclass(frozen=True)
 class Scale:
     """How much is simulated; the defaults are a year of 100 million executions and 200,000 test variants."""
@@ -132,7 +143,7 @@ class Repository:
             "created_at": run.created_at,
             "run_started_at": run.run_started_at,
             "updated_at": run.updated_at,
-            "run_url": f"https://ci.example/{parameters.full_name}/{run.run_id}",
+            "run_url": f"https://ci.example/{parameters.full_name}/{_run_id(run)}",
             "pr_number": run.pull_request.number if run.pull_request else None,
             "is_partial": False,
             "passed_over_files": 0,
@@ -178,12 +189,12 @@ class Repository:
         return {
             "org": ORG,
             "repository_id": self.repository_id,
-            "run_id": str(run.run_id),
+            "run_id": _run_id(run),
             "run_attempt": run.run_attempt,
         }
 
     def _report_id(self, run: SimulatedRun, variant: str) -> str:
-        return stable_id(["report", self.repository_id, str(run.run_id), str(run.run_attempt), variant])
+        return stable_id(["report", self.repository_id, _run_id(run), str(run.run_attempt), variant])
 
     def _failure(self, test: int, cause: int) -> tuple[Failure, str]:
         """Return what a test says when it fails for a cause: always the same here, which costs nothing to make."""
