@@ -67,6 +67,7 @@ def run_main_job(resource: WorkspaceResource, *, as_of: datetime | None, progres
             digest = project_digest(place.settings, place.warehouse)
             built = builds.is_built(connection, "rollups", project_digest=digest, core_version=version)
             built = built and builds.is_built(connection, "marts", project_digest=digest, core_version="")
+            built = built and not builds.missing_models(connection)
             # where inferring failed for a repository, it is tried again
             built = built and is_inferred(connection, place.settings.inference, core_version=version)
         if not checked and not runner.is_sound():

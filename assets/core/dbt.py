@@ -3,6 +3,7 @@
 Two definitions, because the roll-ups feed the statistics and the marts show what these say.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version as version_of
@@ -72,6 +73,7 @@ def dbt_resource() -> DbtCommand:
 
 def build_dbt_assets(manifest: Path) -> list[dg.AssetsDefinition]:
     """Return the dbt assets of a parsed project."""
+    incremental = incremental_models(manifest)
 
     @dbt_assets(
         manifest=manifest,
@@ -90,10 +92,15 @@ def build_dbt_assets(manifest: Path) -> list[dg.AssetsDefinition]:
         tables = tables_digest(place.settings)
         with place.warehouse.connect() as connection:
             version = load.core_version(connection)
-            is_kept = builds.is_built(connection, "tables", project_digest=tables, core_version="")
+            # Only what has changed goes into them: one that is missing can be made from everything alone.
+            is_kept = builds.is_built(
+                connection, "tables", project_digest=tables, core_version=""
+            ) and incremental.isdisjoint(builds.missing_models(connection))
             # What this replaces may take the marts along, so a build that is killed leaves none of them as built.
             parts: list[builds.Part] = ["rollups", "marts"]
-            builds.forget_builds(connection, parts if is_kept else [*parts, "tables"])
+            # A selection that leaves some of the tables out, too, takes what has changed from the others.
+            is_partial = context.is_subset and not incremental.isdisjoint(_selected(context))
+            builds.forget_builds(connection, parts if is_kept and not is_partial else [*parts, "tables"])
         yield from _build(context, dbt, place, full_refresh=not is_kept)
         if not context.is_subset:
             digest = project_digest(place.settings, place.warehouse)
@@ -120,6 +127,18 @@ def build_dbt_assets(manifest: Path) -> list[dg.AssetsDefinition]:
                 builds.record_build(connection, "marts", project_digest=digest, core_version="")
 
     return [dbt_rollups, dbt_marts]
+
+
+def incremental_models(manifest: Path) -> frozenset[str]:
+    """Return the models whose rows are kept from build to build, as `schema.name`."""
+    nodes = json.loads(manifest.read_text(encoding="utf-8"))["nodes"].values()
+    return frozenset(
+        f"{node['schema']}.{node['name']}" for node in nodes if node["config"].get("materialized") == "incremental"
+    )
+
+
+def _selected(context: dg.AssetExecutionContext) -> set[str]:
+    return {".".join(key.path) for key in context.selected_asset_keys}
 
 
 def _build(

@@ -6,6 +6,7 @@ from typing import Literal
 import polars as pl
 import sqlalchemy as sa
 
+from flakeguard_pipeline.bundled import bundled
 from flakeguard_pipeline.warehouse import tables
 from flakeguard_pipeline.warehouse.connection import Connection
 from flakeguard_pipeline.warehouse.load import name_of, schema_of
@@ -30,6 +31,16 @@ def is_built(connection: Connection, part: Part, *, project_digest: str, core_ve
         {"org": ALL_ORGANISATIONS, "part": part, "digest": project_digest, "version": core_version},
     )
     return bool(built)
+
+
+def missing_models(connection: Connection) -> tuple[str, ...]:
+    """Return what the dbt project makes and the warehouse has not, as `schema.name`, sorted.
+
+    Something that was dropped by hand is built again by the next run; nothing new in `core` would tell it to.
+    """
+    made = {f"{file.parent.name}.{file.stem}" for file in (bundled("dbt") / "models").glob("*/*.sql")}
+    found = connection.read("select table_schema || '.' || table_name as name from information_schema.tables")
+    return tuple(sorted(made - set(found.get_column("name").to_list())))
 
 
 def record_build(connection: Connection, part: Part, *, project_digest: str, core_version: str) -> None:

@@ -46,6 +46,10 @@ class Connection(Protocol):
         """Commit what the block did, or undo all of it when it raises."""
 
 
+RESERVED_NAMES = frozenset({"core", "flakiness", "intermediate", "marts", "quarantine", "staging", "system", "temp"})
+"""Schemas of ours and databases of DuckDB's own: where a database has such a name, `core.report` is ambiguous."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Warehouse:
     """The warehouse at a URL (or a plain path). It holds nothing open: `connect` opens and closes."""
@@ -63,6 +67,13 @@ class Warehouse:
             raise ConfigurationError(
                 f"{self.shown!r} is no warehouse URL; write duckdb:///path/to/file.duckdb "
                 "(three slashes before a relative path, four before an absolute one) or postgresql://user@host/database"
+            )
+        # DuckDB calls a database by its file's name up to the first dot
+        called = self.path.name.partition(".")[0]
+        if called.lower() in RESERVED_NAMES:
+            raise ConfigurationError(
+                f"a warehouse cannot be called {self.path.name}: DuckDB would take {called!r} for one of its schemas; "
+                "call the file otherwise"
             )
 
     @property

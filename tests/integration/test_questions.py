@@ -4,11 +4,12 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,20 @@ def test_both_engines_answer_in_the_same_bytes(asked: Asked, peer: Peer, tmp_pat
 
 
 # -- what was planted ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "told"), [("changed_since", "changed_at"), ("default_branch_breakage", "broke_at")])
+def test_after_a_scoring_of_an_earlier_moment_nothing_later_is_told(
+    asked: Asked, tmp_path: Path, name: str, told: str
+) -> None:
+    copy = tmp_path / asked.warehouse.path.name
+    shutil.copyfile(asked.warehouse.path, copy)
+    earlier = Asked(Warehouse(str(copy)), asked.history)
+    with earlier.warehouse.connect() as connection:
+        connection.execute("update flakiness.current_scoring set as_of = $as_of", {"as_of": EARLIER})
+    since = (EARLIER - timedelta(days=60)).date().isoformat()
+    assert max(row[told] for row in asked.ask(name, since=since)) > EARLIER
+    assert max(row[told] for row in earlier.ask(name, since=since)) <= EARLIER
 
 
 def test_flakiest_tests_by_builds_held_up_and_what_was_run_again(asked: Asked) -> None:

@@ -15,7 +15,8 @@ with period as (
     select
         coalesce(
             cast(cast($since as date) as timestamp) at time zone 'UTC', max(as_of) - interval '3 days'
-        ) as since
+        ) as since,
+        max(as_of) as until
     from flakiness.current_scoring
 ),
 
@@ -90,7 +91,7 @@ change as (
         event.test_id
     from marts.quarantine_event as event
     cross join period
-    where event.as_of >= period.since
+    where event.as_of >= period.since and event.as_of <= period.until
 )
 
 select

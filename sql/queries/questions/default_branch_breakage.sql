@@ -20,7 +20,8 @@ with period as (
     select
         coalesce(
             cast(cast($since as date) as timestamp) at time zone 'UTC', max(as_of) - interval '30 days'
-        ) as since
+        ) as since,
+        max(as_of) as until
     from flakiness.current_scoring
 ),
 
@@ -47,6 +48,7 @@ failed as (
     cross join period
     where
         failure.run_started_at >= period.since
+        and failure.known_at <= period.until
         and run_attempt.is_default_branch
         and flaky_code.test_id is null
         and ($repository = '' or failure.repository = $repository)
@@ -91,6 +93,7 @@ attempt as (
     where
         run_attempt.is_default_branch
         and test_attempt.executions > 0
+        and test_attempt.known_at <= period.until
         -- what broke earlier is recognised by what was before
         and run_attempt.run_started_at >= period.since - interval '14 days'
 ),

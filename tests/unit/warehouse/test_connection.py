@@ -231,3 +231,9 @@ def test_a_lock_that_is_let_go_in_time_stops_nobody(
     with warehouse.connect() as connection:
         assert connection.value("select 1") == 1
     assert naps
+
+
+@pytest.mark.parametrize("name", ["core.duckdb", "Marts.2026.duckdb", "temp"])
+def test_a_file_that_duckdb_would_take_for_a_schema_is_refused(tmp_path: Path, name: str):
+    with pytest.raises(ConfigurationError, match=r"would take '(core|Marts|temp)' for one of its schemas"):
+        Warehouse(str(tmp_path / name))
