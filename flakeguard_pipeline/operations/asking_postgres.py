@@ -17,8 +17,9 @@ from flakeguard_pipeline.operations.answers import Answer, Column, position_of_c
 from flakeguard_pipeline.postgres_address import Address, read_address
 from flakeguard_pipeline.warehouse import postgres_session as session
 from flakeguard_pipeline.warehouse.connection import Warehouse
-from flakeguard_pipeline.warehouse.dialects import Parameters, positional
+from flakeguard_pipeline.warehouse.dialects import Parameters, positional, unnamed
 from flakeguard_pipeline.warehouse.postgres_errors import NO_RIGHTS, READ_ONLY, failed, said
+from flakeguard_pipeline.warehouse.statements import first_word, without_end
 
 READING = frozenset({"select", "with", "values", "table", "explain", "show"})
 """First words of statements that read. Whatever else they try, the transaction refuses to write."""
@@ -29,8 +30,6 @@ COPIED = frozenset({"select", "with", "values", "table"})
 SEARCH_PATH = "public"
 """Where functions of extensions are found; every relation of ours is named with its schema."""
 
-_BLANK = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*", re.DOTALL)
-_WORD = re.compile(r"[a-z]+", re.IGNORECASE)
 _TYPE = b"ADBC:postgresql:typname"
 
 
@@ -43,10 +42,12 @@ def ask_postgres(warehouse: Warehouse, sql: str, parameters: Parameters, limit: 
     address = read_address(warehouse.url)
     word = _first_word(sql)
     try:
-        # what stands in a comment at the end must not swallow what the driver adds
-        text, values = positional(f"{sql.rstrip().rstrip(';')}\n", parameters)
+        # the driver writes the statement into one of its own, where no semicolon and no comment may end it
+        text, values = positional(f"{without_end(sql)}\n", parameters)
     except KeyError as error:
         raise UsageError(f"the statement names the parameter ${error.args[0]}, which is not given") from error
+    if excess := unnamed(sql, parameters):
+        raise UsageError(f"the statement does not name the parameter ${excess[0]}, which is given; leave it out")
     with session.borrowed(warehouse.url, read_only=True) as raw, raw.cursor() as cursor:
         with _explained(sql, address, raw):
             cursor.execute(f"set search_path = {SEARCH_PATH}")
@@ -80,11 +81,9 @@ def ask_postgres(warehouse: Warehouse, sql: str, parameters: Parameters, limit: 
 
 def _first_word(sql: str) -> str:
     """Return the word that a statement begins with; refuse what is no statement, or begins like one that writes."""
-    blank = _BLANK.match(sql)
-    found = _WORD.match(sql, blank.end() if blank else 0)
-    if found is None and not sql.strip().strip(";").strip():
+    if not without_end(sql):
         raise UsageError("the SQL is empty; write one statement")
-    word = found[0].lower() if found else ""
+    word = first_word(sql)
     if word not in READING:
         raise UsageError(
             f"`flakeguard sql` only reads, and this is a statement of the kind {word.upper() or 'unknown'}; write a "
