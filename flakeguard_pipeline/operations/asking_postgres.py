@@ -30,6 +30,9 @@ COPIED = frozenset({"select", "with", "values", "table"})
 SEARCH_PATH = "public"
 """Where functions of extensions are found; every relation of ours is named with its schema."""
 
+DIGITS = 38
+"""Digits that a decimal of a frame, of Arrow or of Parquet has room for."""
+
 _TYPE = b"ADBC:postgresql:typname"
 
 
@@ -66,9 +69,9 @@ def ask_postgres(warehouse: Warehouse, sql: str, parameters: Parameters, limit: 
             table = pa.Table.from_batches(_batches(reader, sql, address, raw), reader.schema)
             for place in exact:  # texts of a type of the driver's own
                 texts = [chunk.storage for chunk in table.column(place).chunks]
-                numbers = pa.chunked_array(texts, pa.string()).cast(pa.float64())
-                table = table.set_column(place, columns[place].name, numbers)
-            return pl.DataFrame(pl.from_arrow(table))
+                table = table.set_column(place, columns[place].name, pa.chunked_array(texts, pa.string()))
+            frame = pl.DataFrame(pl.from_arrow(table))
+            return frame.with_columns(exact_numbers(frame.to_series(place)) for place in exact)
 
         try:
             yield Answer(columns, None, lambda number: list(islice(rows, number)), whole, limit)
@@ -77,6 +80,35 @@ def ask_postgres(warehouse: Warehouse, sql: str, parameters: Parameters, limit: 
             with suppress(adbc.Error), raw.cursor() as last:  # a lost session is dropped as it is
                 last.execute("rollback")
                 last.execute("set search_path = ''")
+
+
+def exact_numbers(texts: pl.Series) -> pl.Series:
+    """Return the numbers that texts of the type `numeric` say: exact wherever a column can hold all of them.
+
+    Whole numbers are 64-bit integers, so that a sum is one on both engines, also a sum of nothing. Others, and larger
+    ones, are decimals. What fits neither (more digits, NaN, infinity) is floating point.
+    """
+    parts = texts.str.split_exact(".", 1).struct.rename_fields(["whole", "fraction"]).struct.unnest()
+    fractions = parts["fraction"].str.strip_chars_end("0").fill_null("")
+    if not fractions.str.len_bytes().sum():
+        whole = parts["whole"].cast(pl.Int64, strict=False)
+        if whole.null_count() == texts.null_count():
+            return whole.alias(texts.name)
+    # as written where that fits, for the places of a column of money are not chance
+    for written in (parts["fraction"].fill_null(""), fractions):
+        places = written.str.len_bytes().max()
+        decimals = _decimals(texts, places if isinstance(places, int) else 0)
+        if decimals is not None:
+            return decimals
+    return texts.cast(pl.Float64)
+
+
+def _decimals(texts: pl.Series, scale: int) -> pl.Series | None:
+    """Return texts as decimals with `scale` places after the point, or None where some do not fit."""
+    if scale > DIGITS:
+        return None
+    decimals = texts.cast(pl.Decimal(DIGITS, scale), strict=False)
+    return decimals if decimals.null_count() == texts.null_count() else None
 
 
 def _first_word(sql: str) -> str:

@@ -1,13 +1,18 @@
 """Any statement that reads is taken and answered alike by both engines."""
 
+import io
+import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 import pytest
 
 from flakeguard_pipeline.domain.errors import UsageError
+from flakeguard_pipeline.exports.rows import csv_lines, json_lines, write_parquet
 from flakeguard_pipeline.operations.asking import ask
 from flakeguard_pipeline.warehouse.connection import Warehouse
 from flakeguard_pipeline.warehouse.postgres_session import close_pools
@@ -86,3 +91,45 @@ def test_both_engines_refuse_the_statement(engines: list[Warehouse], sql: str, p
     for engine in engines:
         with pytest.raises(UsageError), ask(engine, sql, parameters):
             pass
+
+
+@pytest.mark.parametrize("parameters", [{}, {"one": 1}])
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        ("sum(9007199254740993::bigint)", pl.Int64),
+        ("sum(1::bigint) filter (where false)", pl.Int64),
+        ("sum(-9223372036854775807::bigint) - 1", pl.Int64),
+        ("2.50", pl.Decimal),
+        ("-123456789012345678901.0001", pl.Decimal),
+        ("sum(9223372036854775807::bigint) + 1", pl.Decimal),
+    ],
+)
+def test_parquet_holds_the_same_exact_numbers_from_both_engines(
+    engines: list[Warehouse], number: str, kind: type[pl.DataType], parameters: dict[str, int]
+) -> None:
+    # with a parameter the driver brings the rows another way
+    bound = "where $one::int = 1" if parameters else ""
+    frames = []
+    for engine in engines:
+        with ask(engine, f"select {number} as n, 'x' as x from (select 1) as t {bound}", parameters) as answer:
+            file = io.BytesIO()
+            write_parquet(answer.frame(), file)
+            frames.append(pl.read_parquet(file.getvalue()))
+    mine, theirs = frames
+    assert mine.rows() == theirs.rows()
+    assert [frame.schema["n"].base_type() for frame in frames] == [kind, kind]
+
+
+def test_a_column_of_numbers_that_has_no_rows_is_one_of_integers(engines: list[Warehouse]) -> None:
+    with ask(engines[1], "select 1.5 as n, 2 as m where false") as answer:
+        assert answer.frame().schema == {"n": pl.Int64, "m": pl.Int32}
+
+
+def test_other_forms_say_numbers_as_the_server_does(engines: list[Warehouse]) -> None:
+    numbers = "sum(9007199254740993::bigint), 2.50, 3.00, null::numeric, 'nan'::numeric, 1e30::numeric"
+    with ask(engines[1], f"select {numbers}") as answer:
+        (row,) = next(answer.batches())
+    assert next(islice(csv_lines("abcdef", [row]), 1, None)) == f"9007199254740993,2.50,3.00,,NaN,1{'0' * 30}\r\n"
+    said = json.loads("".join(json_lines("abcdef", [row])))
+    assert list(said[0].values()) == [9007199254740993, 2.5, 3, None, "NaN", 10**30]
