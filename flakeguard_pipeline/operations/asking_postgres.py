@@ -17,8 +17,9 @@ from flakeguard_pipeline.operations.answers import Answer, Column, position_of_c
 from flakeguard_pipeline.postgres_address import Address, read_address
 from flakeguard_pipeline.warehouse import postgres_session as session
 from flakeguard_pipeline.warehouse.connection import Warehouse
-from flakeguard_pipeline.warehouse.dialects import Parameters, positional
+from flakeguard_pipeline.warehouse.dialects import Parameters, positional, unnamed
 from flakeguard_pipeline.warehouse.postgres_errors import NO_RIGHTS, READ_ONLY, failed, said
+from flakeguard_pipeline.warehouse.statements import first_word, without_end
 
 READING = frozenset({"select", "with", "values", "table", "explain", "show"})
 """First words of statements that read. Whatever else they try, the transaction refuses to write."""
@@ -29,8 +30,9 @@ COPIED = frozenset({"select", "with", "values", "table"})
 SEARCH_PATH = "public"
 """Where functions of extensions are found; every relation of ours is named with its schema."""
 
-_BLANK = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*", re.DOTALL)
-_WORD = re.compile(r"[a-z]+", re.IGNORECASE)
+DIGITS = 38
+"""Digits that a decimal of a frame, of Arrow or of Parquet has room for."""
+
 _TYPE = b"ADBC:postgresql:typname"
 
 
@@ -43,10 +45,12 @@ def ask_postgres(warehouse: Warehouse, sql: str, parameters: Parameters, limit: 
     address = read_address(warehouse.url)
     word = _first_word(sql)
     try:
-        # what stands in a comment at the end must not swallow what the driver adds
-        text, values = positional(f"{sql.rstrip().rstrip(';')}\n", parameters)
+        # the driver writes the statement into one of its own, where no semicolon and no comment may end it
+        text, values = positional(f"{without_end(sql)}\n", parameters)
     except KeyError as error:
         raise UsageError(f"the statement names the parameter ${error.args[0]}, which is not given") from error
+    if excess := unnamed(sql, parameters):
+        raise UsageError(f"the statement does not name the parameter ${excess[0]}, which is given; leave it out")
     with session.borrowed(warehouse.url, read_only=True) as raw, raw.cursor() as cursor:
         with _explained(sql, address, raw):
             cursor.execute(f"set search_path = {SEARCH_PATH}")
@@ -65,9 +69,9 @@ def ask_postgres(warehouse: Warehouse, sql: str, parameters: Parameters, limit: 
             table = pa.Table.from_batches(_batches(reader, sql, address, raw), reader.schema)
             for place in exact:  # texts of a type of the driver's own
                 texts = [chunk.storage for chunk in table.column(place).chunks]
-                numbers = pa.chunked_array(texts, pa.string()).cast(pa.float64())
-                table = table.set_column(place, columns[place].name, numbers)
-            return pl.DataFrame(pl.from_arrow(table))
+                table = table.set_column(place, columns[place].name, pa.chunked_array(texts, pa.string()))
+            frame = pl.DataFrame(pl.from_arrow(table))
+            return frame.with_columns(exact_numbers(frame.to_series(place)) for place in exact)
 
         try:
             yield Answer(columns, None, lambda number: list(islice(rows, number)), whole, limit)
@@ -78,13 +82,40 @@ def ask_postgres(warehouse: Warehouse, sql: str, parameters: Parameters, limit: 
                 last.execute("set search_path = ''")
 
 
+def exact_numbers(texts: pl.Series) -> pl.Series:
+    """Return the numbers that texts of the type `numeric` say: exact wherever a column can hold all of them.
+
+    Whole numbers are 64-bit integers, so that a sum is one on both engines, also a sum of nothing. Others, and larger
+    ones, are decimals. What fits neither (more digits, NaN, infinity) is floating point.
+    """
+    parts = texts.str.split_exact(".", 1).struct.rename_fields(["whole", "fraction"]).struct.unnest()
+    fractions = parts["fraction"].str.strip_chars_end("0").fill_null("")
+    if not fractions.str.len_bytes().sum():
+        whole = parts["whole"].cast(pl.Int64, strict=False)
+        if whole.null_count() == texts.null_count():
+            return whole.alias(texts.name)
+    # as written where that fits, for the places of a column of money are not chance
+    for written in (parts["fraction"].fill_null(""), fractions):
+        places = written.str.len_bytes().max()
+        decimals = _decimals(texts, places if isinstance(places, int) else 0)
+        if decimals is not None:
+            return decimals
+    return texts.cast(pl.Float64)
+
+
+def _decimals(texts: pl.Series, scale: int) -> pl.Series | None:
+    """Return texts as decimals with `scale` places after the point, or None where some do not fit."""
+    if scale > DIGITS:
+        return None
+    decimals = texts.cast(pl.Decimal(DIGITS, scale), strict=False)
+    return decimals if decimals.null_count() == texts.null_count() else None
+
+
 def _first_word(sql: str) -> str:
     """Return the word that a statement begins with; refuse what is no statement, or begins like one that writes."""
-    blank = _BLANK.match(sql)
-    found = _WORD.match(sql, blank.end() if blank else 0)
-    if found is None and not sql.strip().strip(";").strip():
+    if not without_end(sql):
         raise UsageError("the SQL is empty; write one statement")
-    word = found[0].lower() if found else ""
+    word = first_word(sql)
     if word not in READING:
         raise UsageError(
             f"`flakeguard sql` only reads, and this is a statement of the kind {word.upper() or 'unknown'}; write a "

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from flakeguard_pipeline.bundled import bundled
 from flakeguard_pipeline.domain.errors import (
     OperationError,
     WarehouseError,
@@ -166,14 +167,40 @@ def advice_on(code: str | None, text: str, address: Address, *, is_lost: bool = 
 
 def _grant(text: str, address: Address) -> str:
     """Return what would give the role the right it lacks."""
-    role = f'"{address.user}"' if address.user else "the role"
+    owned = "run as the role that owns {} (docs/reference/postgres.md)"
     denied = _DENIED.search(text)
     if denied is None:
-        return "run as the role that owns the tables (docs/reference/postgres.md)"
+        return owned.format("the tables")
+    role = '"{}"'.format(address.user.replace('"', '""')) if address.user else "the role"
     kind, name = denied["kind"], denied["name"]
-    rights = {
-        "schema": f"grant usage, create on schema {name} to {role}",
-        "database": f"grant connect, create on database {name} to {role}",
-        "function": f"grant execute on function {name} to {role}",
-    }.get(kind, f"grant select, insert, update, delete on {name} to {role}")
-    return f"`{rights}`, or run as the role that owns the {kind} (docs/reference/postgres.md)"
+    match kind:
+        case "schema":
+            right = f"grant usage, create on schema {name} to {role}"
+        case "database":
+            right = f"grant connect, create on database {name} to {role}"
+        case "function":
+            right = f"grant execute on function {name} to {role}"
+        case _:
+            schema = _schema_of(kind, name)
+            if schema is None:
+                return f"have the owner of the {kind} {name} grant {role} what is needed, or {owned.format('it')}"
+            # views are only read, but by those who own them
+            rights = "select" if kind == "view" else "select, insert, update, delete"
+            # who may not use one table of a schema will lack the next one, too
+            right = f"grant {rights} on all tables in schema {schema} to {role}"
+    return f"`{right}`, or {owned.format(f'the {kind}')}"
+
+
+def _schema_of(kind: str, name: str) -> str | None:
+    """Return the schema of a table or view of ours, which the server does not say; None: it is not ours."""
+    # not paid where no right is lacking
+    from flakeguard_pipeline.warehouse.migrate import VERSION_TABLE  # noqa: PLC0415
+    from flakeguard_pipeline.warehouse.tables import metadata  # noqa: PLC0415
+
+    # some marts, which are views, bear the name of a table
+    if kind == "table":
+        schemas = {table.name: table.schema for table in metadata.tables.values()} | {VERSION_TABLE: "core"}
+        if name in schemas:
+            return schemas[name]
+    models = (bundled("dbt") / "models").glob("*/*.sql")
+    return next((path.parent.name for path in models if path.stem == name), None)

@@ -40,8 +40,10 @@ For the words of failure messages there is [`flakeguard search`](search.md).
 `--format csv`, `json` and `parquet` are for programs; `--out FILE` writes a file. CSV is RFC 4180 in UTF-8, and null is
 empty. JSON is an array with one object a line, times in ISO 8601 with `Z`, integers as integers. Durations are integer
 microseconds, in columns that end in `_us`; only a table shows them in other units, and cuts long texts at their
-beginning. Parquet needs `--out`. The warehouse stays open until an answer is printed; write a large one with `--out`
-instead of into a pager, which would keep the next run waiting.
+beginning. Parquet needs `--out`. In it sums of integers are 64-bit integers where they fit, on both engines;
+a `numeric` of Postgres is one where all its values are whole and fit, else a decimal of 38 digits, and floating point
+only where that does not hold them (more digits, NaN, infinity). The warehouse stays open until an answer is printed;
+write a large one with `--out` instead of into a pager, which would keep the next run waiting.
 
 Statements that write are refused. Other files, extensions and the network cannot be reached from a statement. Exit
 status: 0 for an answer, 2 for a statement or parameter that is wrong, 1 where the warehouse cannot be read.

@@ -161,6 +161,45 @@ def test_a_role_without_rights_is_told_which_it_lacks(
         other.drop()
 
 
+def test_what_a_role_without_rights_is_told_to_grant_can_be_granted(
+    tmp_path: Path, postgres: PostgresDatabase, postgres_server: PostgresServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upgrade(Warehouse(postgres.url))
+    # as dbt makes them: a view that bears the name of one of our tables, and a roll-up
+    postgres.execute("create schema marts; create view marts.test_execution as select * from core.test_execution")
+    postgres.execute("create schema intermediate; create table intermediate.int_test_week (n int)")
+    other = postgres_server.database()
+    theirs = make_place(tmp_path, warehouse=f"{other.url.rpartition('/')[0]}/{postgres.name}")
+    tables = ("core.alembic_version", "flakiness.health_snapshot", "quarantine.quarantine_event")
+    granted = {}
+    try:
+        for relation in (*tables, "intermediate.int_test_week", "marts.test_execution", "core.test_execution"):
+            granted[relation] = []
+            for _ in range(3):
+                code, said = flakeguard(theirs, "sql", f"select * from {relation}", capsys=capsys)
+                if code == 0:
+                    break
+                statement = said.partition("`")[2].partition("`")[0]
+                postgres.execute(statement)
+                granted[relation].append(statement)
+            assert code == 0, said
+        for relation in (*tables, "intermediate.int_test_week"):
+            assert (
+                postgres.execute(
+                    f"select has_table_privilege('{other.name}', '{relation}', each) "
+                    "from unnest(array['insert', 'update', 'delete']) as each"
+                )
+                == [(True,)] * 3
+            )
+    finally:
+        close_pools()
+        postgres.drop()  # while it is there, the other role has rights in it and cannot go
+        other.drop()
+    assert granted["marts.test_execution"][1:] == [f'grant select on all tables in schema marts to "{other.name}"']
+    # one statement gave the right to all tables of the schema
+    assert granted["core.test_execution"] == []
+
+
 def test_inference_meets_a_table_that_was_altered_by_hand(place: Place) -> None:
     flaky_history(place.source.path)
     place.land()

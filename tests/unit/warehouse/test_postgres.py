@@ -357,7 +357,12 @@ def test_a_role_without_rights_is_told_what_to_grant(
         assert f'`grant usage, create on schema core to "{stranger.name}"`' in told
         database.execute(f"grant usage on schema core to {stranger.name}")
         told = message(WarehouseError, Warehouse(url), "select * from core.run_attempt")
-        assert f'`grant select, insert, update, delete on run_attempt to "{stranger.name}"`' in told
+        right = f'grant select, insert, update, delete on all tables in schema core to "{stranger.name}"'
+        assert f"`{right}`, or run as the role that owns the table" in told
+        database.execute("create table core.by_hand ()")
+        told = message(WarehouseError, Warehouse(url), "select * from core.by_hand")
+        assert f'have the owner of the table by_hand grant "{stranger.name}" what is needed, or run as' in told
+        database.execute("drop table core.by_hand")
         database.execute(f"revoke all on schema core from {stranger.name}")
     finally:
         postgres_session.close_pools()
