@@ -34,6 +34,7 @@ VALUES = {
     "org": "acme",
     "repository_id": "github:7",
     "as_of": datetime(2026, 3, 1, tzinfo=UTC),
+    "opened_at": datetime(2025, 12, 1, tzinfo=UTC),
     "default_branch": "main",
     "shown": 3,
     "roster_days": 30,
