@@ -60,7 +60,6 @@ CHAINS: list[list[tuple[str, int]]] = [
         ("land: object renamed", 30),
         ("load: committed", 7),
         ("check: event stored", 10),
-        ("rollups: dbt started", 1),
         ("rollups: committed", 1),
         ("score: committed", 2),
     ],
