@@ -5,7 +5,7 @@
 -- Of what is older than the window, the statistics take when a test was first and last seen and last failed, and what
 -- ran on code that also ran in the window. These rows are here, and no others, so that a scoring takes the memory of a
 -- window, however long the history is.
-with recent as (
+with recent as not materialized (
     select
         *,
         case when shared_known_at > $as_of then base_variant else variant end as known_variant
@@ -18,7 +18,7 @@ with recent as (
         and run_started_at > $opened_at
 ),
 
-older as (
+older as not materialized (
     select
         *,
         case when shared_known_at > $as_of then base_variant else variant end as known_variant
