@@ -21,6 +21,11 @@ def bundled(name: str) -> Path:
     raise FileNotFoundError(f"this installation of FlakeGuard has no folder {name!r}; install it again")
 
 
+def dbt_models() -> dict[str, str]:
+    """Return the schema of each dbt model by its name: the folder that it lies in."""
+    return {path.stem: path.parent.name for path in (bundled("dbt") / "models").glob("*/*.sql")}
+
+
 def folder_digest(root: Path, suffixes: Collection[str]) -> str:
     """Return a digest of the files below `root` with one of `suffixes`: their paths and their bytes."""
     digest = hashlib.sha256()

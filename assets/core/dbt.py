@@ -73,7 +73,6 @@ def dbt_resource() -> DbtCommand:
 
 def build_dbt_assets(manifest: Path) -> list[dg.AssetsDefinition]:
     """Return the dbt assets of a parsed project."""
-    incremental = incremental_models(manifest)
 
     @dbt_assets(
         manifest=manifest,
@@ -90,18 +89,20 @@ def build_dbt_assets(manifest: Path) -> list[dg.AssetsDefinition]:
         upgrade(place.warehouse)
         require_sound(place)
         tables = tables_digest(place.settings)
+        incremental = incremental_models(manifest)
         with place.warehouse.connect() as connection:
             version = load.core_version(connection)
-            # Only what has changed goes into them: one that is missing can be made from everything alone.
-            is_kept = builds.is_built(
-                connection, "tables", project_digest=tables, core_version=""
-            ) and incremental.isdisjoint(builds.missing_models(connection))
-            # What this replaces may take the marts along, so a build that is killed leaves none of them as built.
-            parts: list[builds.Part] = ["rollups", "marts"]
-            # A selection that leaves some of the tables out, too, takes what has changed from the others.
-            is_partial = context.is_subset and not incremental.isdisjoint(_selected(context))
-            builds.forget_builds(connection, parts if is_kept and not is_partial else [*parts, "tables"])
-        yield from _build(context, dbt, place, full_refresh=not is_kept)
+            is_kept = builds.is_built(connection, "tables", project_digest=tables, core_version="")
+            # Only what has changed goes into them, so one that is missing can be made from everything alone.
+            is_whole = is_kept and incremental.isdisjoint(builds.missing_models(connection))
+            # What is built may take the marts along, so a build that is killed leaves none of them as built.
+            forgotten: list[builds.Part] = ["rollups", "marts"]
+            # A selection that builds some of the tables takes what has changed from the others.
+            selected = {".".join(key.path) for key in context.selected_asset_keys}
+            if not is_whole or (context.is_subset and not incremental.isdisjoint(selected)):
+                forgotten.append("tables")
+            builds.forget_builds(connection, forgotten)
+        yield from _build(context, dbt, place, full_refresh=not is_whole)
         if not context.is_subset:
             digest = project_digest(place.settings, place.warehouse)
             with place.warehouse.connect() as connection:
@@ -135,10 +136,6 @@ def incremental_models(manifest: Path) -> frozenset[str]:
     return frozenset(
         f"{node['schema']}.{node['name']}" for node in nodes if node["config"].get("materialized") == "incremental"
     )
-
-
-def _selected(context: dg.AssetExecutionContext) -> set[str]:
-    return {".".join(key.path) for key in context.selected_asset_keys}
 
 
 def _build(

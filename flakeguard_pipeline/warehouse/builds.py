@@ -6,7 +6,7 @@ from typing import Literal
 import polars as pl
 import sqlalchemy as sa
 
-from flakeguard_pipeline.bundled import bundled
+from flakeguard_pipeline.bundled import dbt_models
 from flakeguard_pipeline.warehouse import tables
 from flakeguard_pipeline.warehouse.connection import Connection
 from flakeguard_pipeline.warehouse.load import name_of, schema_of
@@ -38,7 +38,7 @@ def missing_models(connection: Connection) -> tuple[str, ...]:
 
     Something that was dropped by hand is built again by the next run; nothing new in `core` would tell it to.
     """
-    made = {f"{file.parent.name}.{file.stem}" for file in (bundled("dbt") / "models").glob("*/*.sql")}
+    made = {f"{schema}.{name}" for name, schema in dbt_models().items()}
     found = connection.read("select table_schema || '.' || table_name as name from information_schema.tables")
     return tuple(sorted(made - set(found.get_column("name").to_list())))
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from flakeguard_pipeline.bundled import bundled
+from flakeguard_pipeline.bundled import dbt_models
 from flakeguard_pipeline.domain.errors import (
     OperationError,
     WarehouseError,
@@ -202,5 +202,4 @@ def _schema_of(kind: str, name: str) -> str | None:
         schemas = {table.name: table.schema for table in metadata.tables.values()} | {VERSION_TABLE: "core"}
         if name in schemas:
             return schemas[name]
-    models = (bundled("dbt") / "models").glob("*/*.sql")
-    return next((path.parent.name for path in models if path.stem == name), None)
+    return dbt_models().get(name)

@@ -5,30 +5,28 @@
 -- Of what is older than the window, the statistics take when a test was first and last seen and last failed, and what
 -- ran on code that also ran in the window. These rows are here, and no others, so that a scoring takes the memory of a
 -- window, however long the history is.
-with recent as not materialized (
+with known as not materialized (
     select
         *,
+        cast(cast($opened_at as timestamp with time zone) at time zone 'UTC' as date) as opening_day,
         case when shared_known_at > $as_of then base_variant else variant end as known_variant
     from intermediate.int_test_attempt
     where
         org = $org
         and repository_id = $repository_id
         and known_at <= $as_of
-        and run_day >= cast(cast($opened_at as timestamp with time zone) at time zone 'UTC' as date)
-        and run_started_at > $opened_at
+),
+
+recent as not materialized (
+    select *
+    from known
+    where run_day >= opening_day and run_started_at > $opened_at
 ),
 
 older as not materialized (
-    select
-        *,
-        case when shared_known_at > $as_of then base_variant else variant end as known_variant
-    from intermediate.int_test_attempt
-    where
-        org = $org
-        and repository_id = $repository_id
-        and known_at <= $as_of
-        and run_day <= cast(cast($opened_at as timestamp with time zone) at time zone 'UTC' as date)
-        and run_started_at <= $opened_at
+    select *
+    from known
+    where run_day <= opening_day and run_started_at <= $opened_at
 ),
 
 sighting as (
