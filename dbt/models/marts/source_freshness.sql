@@ -26,13 +26,21 @@ landed as (
 
 rejected as (
     select
-        org,
-        repository_id,
-        source,
+        rejected_artifact.org,
+        rejected_artifact.repository_id,
+        rejected_artifact.source,
+        min(run_attempt.repository) as repository,
+        min(run_attempt.provider) as provider,
         count(*) as rejected_files
     from rejected_artifact
-    where reason_code <> 'run_not_completed'
-    group by org, repository_id, source
+    left join run_attempt
+        on
+            rejected_artifact.org = run_attempt.org
+            and rejected_artifact.repository_id = run_attempt.repository_id
+            and rejected_artifact.run_id = run_attempt.run_id
+            and rejected_artifact.run_attempt = run_attempt.run_attempt
+    where rejected_artifact.reason_code <> 'run_not_completed'
+    group by rejected_artifact.org, rejected_artifact.repository_id, rejected_artifact.source
 ),
 
 counted as (
@@ -58,21 +66,22 @@ counted as (
     group by landed.org, landed.source, landed.repository_id
 )
 
+-- A source of which nothing could be kept is here, too: nobody else would tell of it.
 select
-    counted.org,
-    counted.source,
-    counted.provider,
-    counted.repository,
-    counted.run_attempts,
-    counted.files,
-    counted.size_bytes,
+    coalesce(counted.org, rejected.org) as org,
+    coalesce(counted.source, rejected.source) as source,
+    coalesce(counted.provider, rejected.provider, '') as provider,
+    coalesce(counted.repository, rejected.repository, '') as repository,
+    coalesce(counted.run_attempts, 0) as run_attempts,
+    coalesce(counted.files, 0) as files,
+    coalesce(counted.size_bytes, 0) as size_bytes,
     coalesce(rejected.rejected_files, 0) as rejected_files,
     counted.oldest_run_started_at,
     counted.newest_run_started_at,
     counted.newest_known_at,
-    counted.repository_id
+    coalesce(counted.repository_id, rejected.repository_id) as repository_id
 from counted
-left join rejected
+full outer join rejected
     on
         counted.org = rejected.org
         and counted.source = rejected.source
